@@ -1,0 +1,433 @@
+package dispatch
+
+import (
+	"container/heap"
+	"time"
+
+	"fanfare/internal/webhook"
+)
+
+// Limits bound what one node holds and does at a time.
+type Limits struct {
+	// Calls is how many calls are in flight in all.
+	Calls int
+	// CallsPerEndpoint is how many calls a healthy endpoint gets at a time.
+	CallsPerEndpoint int
+	// Held is how many deliveries are held in memory, Bytes how much their
+	// payloads may come to. What exceeds them waits in the database.
+	Held  int
+	Bytes int
+	// Claims is how many looks into the queue run side by side.
+	Claims int
+}
+
+// DefaultLimits suit a machine of two cores and keep memory low.
+func DefaultLimits() Limits {
+	return Limits{Calls: 1024, CallsPerEndpoint: 32, Held: 8192, Bytes: 32 << 20, Claims: 4}
+}
+
+// core decides what is sent when. It is not safe for concurrent use.
+type core struct {
+	limits Limits
+	lanes  map[webhook.ID]*lane
+	shares map[webhook.ID]*share
+	// ring holds the applications that have a lane ready to send.
+	ring queue[*share]
+	// hungry holds the lanes that want to look into the queue.
+	hungry queue[*lane]
+	clock  clock
+
+	calls, held, bytes, claims int
+	draining                   bool
+	todo                       actions
+}
+
+// share is what one application uses of the process.
+type share struct {
+	id       webhook.ID
+	calls    int
+	runnable queue[*lane]
+	inRing   bool
+}
+
+// call is a delivery to send now, with the endpoint as it is now: nil when it
+// was deleted.
+type call struct {
+	job webhook.Job
+	to  *webhook.Endpoint
+}
+
+// claim is a look into the queue of an endpoint.
+type claim struct {
+	endpoint    webhook.ID
+	limit       int
+	retriesOnly bool
+}
+
+// actions are what the shell has to do next.
+type actions struct {
+	calls   []call
+	claims  []claim
+	unclaim []webhook.Job
+	// wake is when the core wants to be asked again; zero for never.
+	wake time.Time
+}
+
+func newCore(l Limits) *core {
+	return &core{limits: l, lanes: map[webhook.ID]*lane{}, shares: map[webhook.ID]*share{}}
+}
+
+// take hands the collected actions over.
+func (c *core) take(now time.Time) actions {
+	for {
+		l, ok := c.clock.pop(now)
+		if !ok {
+			break
+		}
+		c.consider(l, now)
+	}
+	c.start(now)
+	todo := c.todo
+	todo.wake = c.clock.next()
+	c.todo = actions{}
+	return todo
+}
+
+func (c *core) lane(endpoint webhook.ID) *lane {
+	l := c.lanes[endpoint]
+	if l == nil {
+		l = &lane{id: endpoint, limit: float64(c.limits.CallsPerEndpoint), wakeIndex: -1}
+		c.lanes[endpoint] = l
+	}
+	return l
+}
+
+// reserve keeps a place for one delivery that is about to be stored.
+func (c *core) reserve(e *webhook.Endpoint) bool {
+	l := c.lane(e.ID)
+	if c.draining || c.held >= c.limits.Held || c.bytes >= c.limits.Bytes || l.room() < 1 ||
+		!l.breaker.OpenUntil.IsZero() || !l.due[firsts].IsZero() {
+		// What cannot be sent soon, or would overtake what waits, goes to the
+		// queue.
+		c.forget(l)
+		return false
+	}
+	l.learn(e)
+	l.reserved++
+	c.held++
+	return true
+}
+
+func (c *core) release(endpoint webhook.ID, n int, now time.Time) {
+	l := c.lane(endpoint)
+	l.reserved -= n
+	c.held -= n
+	c.consider(l, now)
+}
+
+// add takes over deliveries that hold a reserved place.
+func (c *core) add(jobs []webhook.Job, now time.Time) {
+	for i := range jobs {
+		l := c.lane(jobs[i].Endpoint)
+		l.reserved--
+		c.held--
+		c.put(l, jobs[i])
+		c.consider(l, now)
+	}
+}
+
+func (c *core) put(l *lane, j webhook.Job) {
+	c.held++
+	c.bytes += len(j.Payload)
+	l.application = j.Application
+	l.ready[kindOf(&j.Delivery)].push(j)
+}
+
+// waiting notes that an unclaimed delivery comes due.
+func (c *core) waiting(endpoint webhook.ID, k kind, due, now time.Time) {
+	l := c.lane(endpoint)
+	l.due[k] = earlier(l.due[k], due)
+	if l.claiming {
+		l.missed[k] = earlier(l.missed[k], due)
+	}
+	c.consider(l, now)
+}
+
+// earlier is the first of two times, of which the zero time is none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// changed notes that the endpoint must be read again before its next call.
+func (c *core) changed(endpoint webhook.ID, now time.Time) {
+	l := c.lane(endpoint)
+	l.stale = true
+	l.staleAgain = l.claiming
+	c.consider(l, now)
+}
+
+// claimed takes what a look into the queue found.
+func (c *core) claimed(q claim, found webhook.Claimed, now time.Time) {
+	l := c.lane(q.endpoint)
+	c.claims--
+	l.claiming = false
+	l.endpoint, l.known = found.Endpoint, true
+	l.stale = l.staleAgain
+	l.staleAgain = false
+	l.due[firsts] = earlier(found.FirstDue, l.missed[firsts])
+	l.due[retries] = earlier(found.RetryDue, l.missed[retries])
+	l.missed = [2]time.Time{}
+	if l.off() {
+		l.breaker = webhook.Breaker{} // what is off has no health
+	}
+	for _, j := range found.Jobs {
+		c.put(l, j)
+	}
+	c.consider(l, now)
+	c.feed(now)
+}
+
+// claimFailed puts off the next look after the database refused one.
+func (c *core) claimFailed(q claim, now time.Time) {
+	l := c.lane(q.endpoint)
+	c.claims--
+	l.claiming = false
+	l.missed = [2]time.Time{}
+	l.stale = l.stale || l.staleAgain
+	l.staleAgain = false
+	l.notBefore = now.Add(time.Second)
+	c.consider(l, now)
+	c.feed(now)
+}
+
+// ended notes the end of a call and frees its place for the next one. Its
+// outcome is still to be recorded; a call that was not made, or that we cut
+// short, is NotSent.
+func (c *core) ended(j *webhook.Job, outcome webhook.Outcome, now time.Time) {
+	l := c.lane(j.Endpoint)
+	l.calls--
+	c.calls--
+	s := c.share(j.Application)
+	s.calls--
+	if outcome != webhook.NotSent {
+		l.after(outcome, float64(c.limits.CallsPerEndpoint), now)
+	}
+	c.consider(l, now)
+	c.enter(s)
+	if s.calls == 0 && !s.inRing && s.runnable.len() == 0 {
+		delete(c.shares, s.id)
+	}
+}
+
+// recorded notes that nothing of a delivery is left in memory.
+func (c *core) recorded(j *webhook.Job) {
+	c.held--
+	c.bytes -= len(j.Payload)
+}
+
+// drain stops everything that has not started: no claims, no calls. What is
+// held is given back.
+func (c *core) drain() {
+	c.draining = true
+	for _, l := range c.lanes {
+		c.giveBack(l, firsts)
+		c.giveBack(l, retries)
+	}
+}
+
+func (c *core) giveBack(l *lane, k kind) {
+	for l.ready[k].len() > 0 {
+		j := l.ready[k].pop()
+		c.held--
+		c.bytes -= len(j.Payload)
+		c.todo.unclaim = append(c.todo.unclaim, j)
+	}
+}
+
+// consider brings a lane to where it belongs after anything has happened to
+// it: into the ring, to the queue, to sleep, or away.
+func (c *core) consider(l *lane, now time.Time) {
+	if c.draining {
+		c.giveBack(l, firsts)
+		c.giveBack(l, retries)
+		return
+	}
+	if l.resting(now) {
+		c.giveBack(l, firsts)
+	}
+	if l.wantsClaim(now) && !l.claiming && !l.hungry {
+		l.hungry = true
+		c.hungry.push(l)
+		c.feed(now)
+	}
+	if l.maySend(now) && !l.runnable {
+		l.runnable = true
+		s := c.share(l.application)
+		s.runnable.push(l)
+		c.enter(s)
+	}
+	c.clock.set(l, l.wake(now))
+	c.forget(l)
+}
+
+func (c *core) share(app webhook.ID) *share {
+	s := c.shares[app]
+	if s == nil {
+		s = &share{id: app}
+		c.shares[app] = s
+	}
+	return s
+}
+
+// callsPerShare leaves room for others: one application alone may use three
+// quarters of the calls.
+func (c *core) callsPerShare() int { return max(1, c.limits.Calls*3/4) }
+
+func (c *core) enter(s *share) {
+	if s.inRing || s.runnable.len() == 0 || s.calls >= c.callsPerShare() {
+		return
+	}
+	s.inRing = true
+	c.ring.push(s)
+}
+
+// start fills the calls that are free, one lane of one application at a time.
+func (c *core) start(now time.Time) {
+	for c.calls < c.limits.Calls && c.ring.len() > 0 {
+		s := c.ring.pop()
+		s.inRing = false
+		l := s.runnable.pop()
+		l.runnable = false
+		if l.maySend(now) {
+			c.todo.calls = append(c.todo.calls, c.send(l, s, now))
+		}
+		c.consider(l, now)
+		c.enter(s)
+	}
+}
+
+func (c *core) send(l *lane, s *share, now time.Time) call {
+	j := l.next()
+	l.calls++
+	c.calls++
+	s.calls++
+	if l.endpoint != nil {
+		l.throttle = l.throttle.Take(l.endpoint.Throttle, now)
+	}
+	return call{job: j, to: l.endpoint}
+}
+
+// feed lets hungry lanes look into the queue, as many at a time as the limit
+// allows.
+func (c *core) feed(now time.Time) {
+	for c.claims < c.limits.Claims && c.hungry.len() > 0 {
+		l := c.hungry.pop()
+		l.hungry = false
+		if !l.wantsClaim(now) || l.claiming || c.draining {
+			continue
+		}
+		limit := min(l.room(), c.limits.Held-c.held)
+		if c.bytes >= c.limits.Bytes {
+			limit = min(limit, 1)
+		}
+		l.claiming = true
+		c.claims++
+		c.todo.claims = append(c.todo.claims, claim{l.id, max(0, limit), l.resting(now)})
+	}
+}
+
+// forget drops a lane about which there is nothing to remember.
+func (c *core) forget(l *lane) {
+	if l.idle() {
+		c.clock.set(l, time.Time{})
+		delete(c.lanes, l.id)
+	}
+}
+
+// clock is the lanes that wait for a time, the earliest first.
+type clock []*lane
+
+func (c clock) Len() int           { return len(c) }
+func (c clock) Less(i, j int) bool { return c[i].wakeAt.Before(c[j].wakeAt) }
+func (c clock) Swap(i, j int) {
+	c[i], c[j] = c[j], c[i]
+	c[i].wakeIndex, c[j].wakeIndex = i, j
+}
+
+// Push implements heap.Interface.
+func (c *clock) Push(x any) {
+	l := x.(*lane) //nolint:forcetypeassert,errcheck // only set pushes
+	l.wakeIndex = len(*c)
+	*c = append(*c, l)
+}
+
+// Pop implements heap.Interface.
+func (c *clock) Pop() any {
+	old := *c
+	l := old[len(old)-1]
+	old[len(old)-1] = nil
+	*c = old[:len(old)-1]
+	l.wakeIndex = -1
+	return l
+}
+
+// set makes l wake at a time; zero lets it sleep.
+func (c *clock) set(l *lane, at time.Time) {
+	switch {
+	case at.IsZero() && l.wakeIndex >= 0:
+		heap.Remove(c, l.wakeIndex)
+	case at.IsZero():
+	case l.wakeIndex >= 0:
+		l.wakeAt = at
+		heap.Fix(c, l.wakeIndex)
+	default:
+		l.wakeAt = at
+		heap.Push(c, l)
+	}
+}
+
+// pop takes the next lane whose time has come.
+func (c *clock) pop(now time.Time) (*lane, bool) {
+	if len(*c) == 0 || (*c)[0].wakeAt.After(now) {
+		return nil, false
+	}
+	return heap.Pop(c).(*lane), true //nolint:forcetypeassert,errcheck // only lanes are in it
+}
+
+func (c *clock) next() time.Time {
+	if len(*c) == 0 {
+		return time.Time{}
+	}
+	return (*c)[0].wakeAt
+}
+
+// queue is first in, first out.
+type queue[T any] struct {
+	items []T
+	head  int
+}
+
+func (q *queue[T]) len() int { return len(q.items) - q.head }
+
+func (q *queue[T]) push(v T) {
+	if q.head > 32 && q.head > len(q.items)/2 {
+		n := copy(q.items, q.items[q.head:])
+		clear(q.items[n:])
+		q.items, q.head = q.items[:n], 0
+	}
+	q.items = append(q.items, v)
+}
+
+func (q *queue[T]) pop() T {
+	var zero T
+	v := q.items[q.head]
+	q.items[q.head] = zero
+	q.head++
+	if q.head == len(q.items) {
+		q.items, q.head = q.items[:0], 0
+	}
+	return v
+}

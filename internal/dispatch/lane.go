@@ -1,0 +1,183 @@
+package dispatch
+
+import (
+	"time"
+
+	"fanfare/internal/webhook"
+)
+
+// kind tells first attempts from what keeps its own time.
+type kind int
+
+const (
+	firsts  kind = iota // first attempts, which a resting endpoint does not get
+	retries             // retries and replays
+)
+
+func kindOf(d *webhook.Delivery) kind {
+	if d.First() {
+		return firsts
+	}
+	return retries
+}
+
+// lane is what this node knows of one endpoint that has, or had a moment ago,
+// something to send.
+type lane struct {
+	id webhook.ID
+	// application pays for the lane's calls.
+	application webhook.ID
+	// endpoint is its configuration: known says whether it was ever read, and
+	// nil then that it was deleted. stale says that it must be read again, and
+	// staleAgain that this became so while a look into the queue was under way.
+	endpoint          *webhook.Endpoint
+	known             bool
+	stale, staleAgain bool
+
+	// ready is what this node holds and has not sent, by kind; due is when the
+	// next of each kind that nobody holds comes due.
+	ready [2]queue[webhook.Job]
+	due   [2]time.Time
+	// missed is due for what came while a look was under way, which may or may
+	// not have seen it.
+	missed   [2]time.Time
+	reserved int
+	calls    int
+
+	// limit is how many calls may be in flight.
+	limit    float64
+	breaker  webhook.Breaker
+	throttle webhook.Throttle
+	// notBefore puts off looking into the queue after the database refused.
+	notBefore time.Time
+
+	claiming, hungry, runnable bool
+
+	wakeAt    time.Time
+	wakeIndex int
+}
+
+func (l *lane) held() int { return l.ready[firsts].len() + l.ready[retries].len() + l.calls }
+
+// room is how many more deliveries the lane may hold: what is in flight and as
+// much again, so that a call that ends finds the next one there.
+func (l *lane) room() int { return max(2*l.parallel(), 2) - l.held() - l.reserved }
+
+// parallel is how many calls may be in flight now: one when the endpoint is
+// being probed.
+func (l *lane) parallel() int {
+	if !l.breaker.OpenUntil.IsZero() {
+		return 1
+	}
+	return max(1, int(l.limit))
+}
+
+func (l *lane) resting(now time.Time) bool { return l.breaker.Resting(now) }
+
+// learn takes a configuration that was read in a transaction, unless the one
+// at hand is as new.
+func (l *lane) learn(e *webhook.Endpoint) {
+	if !l.known || l.endpoint == nil || l.endpoint.UpdatedAt.Before(e.UpdatedAt) {
+		l.endpoint, l.known = e, true
+	}
+}
+
+// off reports whether the endpoint takes nothing any more.
+func (l *lane) off() bool { return l.known && (l.endpoint == nil || l.endpoint.Disabled) }
+
+// maySend reports whether a call may start now.
+func (l *lane) maySend(now time.Time) bool {
+	if l.stale || !l.known {
+		return false
+	}
+	if l.ready[retries].len() == 0 && (l.ready[firsts].len() == 0 || l.resting(now)) {
+		return false
+	}
+	if l.off() {
+		return true // to be canceled
+	}
+	return l.calls < l.parallel() && l.throttle.Wait(l.endpoint.Throttle, now) == 0
+}
+
+// next takes the delivery to send: what was put off before comes first.
+func (l *lane) next() webhook.Job {
+	if l.ready[retries].len() > 0 {
+		return l.ready[retries].pop()
+	}
+	return l.ready[firsts].pop()
+}
+
+// dueNow is when the lane next wants to look into the queue; zero for never.
+func (l *lane) dueNow(now time.Time) time.Time {
+	at := l.due[retries]
+	if first := l.due[firsts]; !first.IsZero() {
+		if l.resting(now) && first.Before(l.breaker.OpenUntil) {
+			first = l.breaker.OpenUntil
+		}
+		if at.IsZero() || first.Before(at) {
+			at = first
+		}
+	}
+	return at
+}
+
+// wantsClaim reports whether a look into the queue would help now.
+func (l *lane) wantsClaim(now time.Time) bool {
+	if l.claiming || now.Before(l.notBefore) {
+		return false
+	}
+	if l.stale || !l.known && l.held() > l.calls {
+		return true
+	}
+	at := l.dueNow(now)
+	if at.IsZero() || at.After(now) {
+		return false
+	}
+	// Half empty before it is filled again: fewer, larger looks.
+	return l.room() >= max(1, l.parallel()) || l.held() == l.calls && l.room() > 0
+}
+
+// wake is when something about the lane changes by itself; zero for never.
+func (l *lane) wake(now time.Time) time.Time {
+	var at time.Time
+	earliest := func(t time.Time) {
+		if t.After(now) && (at.IsZero() || t.Before(at)) {
+			at = t
+		}
+	}
+	earliest(l.dueNow(now))
+	if l.stale || !l.dueNow(now).IsZero() {
+		earliest(l.notBefore)
+	}
+	if l.endpoint != nil {
+		earliest(now.Add(l.throttle.Wait(l.endpoint.Throttle, now)))
+	}
+	if l.held() > l.calls {
+		earliest(l.breaker.OpenUntil)
+	}
+	return at
+}
+
+// idle reports whether there is nothing to remember.
+func (l *lane) idle() bool {
+	return l.held() == 0 && l.reserved == 0 && !l.claiming && !l.hungry && !l.runnable && !l.stale &&
+		l.due[firsts].IsZero() && l.due[retries].IsZero() && l.breaker == webhook.Breaker{} && l.wakeIndex < 0
+}
+
+// after learns from the outcome of a call. The number of calls in flight is
+// halved by each failure and grows by one for each round of successes
+// (additive increase, multiplicative decrease).
+func (l *lane) after(o webhook.Outcome, most float64, now time.Time) {
+	if o == webhook.Busy {
+		// The receiver works, and says that it is sent too much.
+		l.limit = max(1, l.limit/2)
+		return
+	}
+	ok := o == webhook.Delivered
+	l.breaker = l.breaker.After(ok, now)
+	if ok {
+		l.limit = min(most, l.limit+1/l.limit)
+	} else {
+		l.limit = max(1, l.limit/2)
+	}
+}

@@ -1,0 +1,397 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"fanfare/internal/webhook"
+)
+
+// The lanes of the queue; see the table.
+const (
+	firstLane = 0
+	retryLane = 1
+)
+
+func laneOf(d *webhook.Delivery) int {
+	if d.First() {
+		return firstLane
+	}
+	return retryLane
+}
+
+// lease is when a claim made now ends, on the database's clock.
+func (s *Store) lease() string {
+	return fmt.Sprintf("%s + %d", s.dialect.clock, s.cfg.Lease.Microseconds())
+}
+
+// insertDelivery stores an open delivery; one with a claim is claimed by this
+// node.
+func (t *tx) insertDelivery(d *webhook.Delivery) error {
+	var owner any
+	if d.Claim > 0 {
+		owner = key(t.s.node)
+	}
+	n, err := t.exec(t.s.insertDelivery,
+		key(d.Message), key(d.Endpoint), d.Replay, key(d.Application), laneOf(d), webhook.Micros(d.CreatedAt),
+		webhook.Micros(d.DueAt), owner, d.Claim)
+	if err == nil && n == 0 {
+		return fmt.Errorf("delivery of %s: %w", webhook.MessageID.Format(d.Message), webhook.ErrConflict)
+	}
+	return err
+}
+
+const insertDelivery = `
+	INSERT INTO delivery (message_id, endpoint_id, replay, application_id, lane, attempts, calls, created_at, due_at,
+		held_since, owner, claim, lease_until)
+	VALUES ($1, $2, $3, $4, $5, 0, 0, $6, $7, 0, $8, $9, %s)
+	ON CONFLICT DO NOTHING`
+
+// claimDeliveries takes the oldest due rows of one lane of an endpoint.
+const claimDeliveries = `
+	UPDATE delivery SET owner = $1, claim = claim + 1, lease_until = %s
+	WHERE (message_id, endpoint_id, replay) IN (
+		SELECT message_id, endpoint_id, replay FROM delivery
+		WHERE endpoint_id = $2 AND lane = $3 AND owner IS NULL AND due_at <= $4
+		ORDER BY due_at LIMIT $5%s)
+	RETURNING message_id, endpoint_id, replay, application_id, attempts, calls, created_at, due_at, held_since, claim,
+		(SELECT event_type FROM message m WHERE m.id = delivery.message_id AND m.application_id = delivery.application_id),
+		(SELECT payload FROM message m WHERE m.id = delivery.message_id AND m.application_id = delivery.application_id)`
+
+// Claim takes up to limit deliveries of an endpoint that are due. With
+// retriesOnly, first attempts are left where they are: the endpoint rests.
+// What waits for an endpoint that is disabled or deleted is canceled instead,
+// in slices of limit.
+func (s *Store) Claim(ctx context.Context, endpoint webhook.ID, limit int, retriesOnly bool) (webhook.Claimed, error) {
+	var c webhook.Claimed
+	err := s.write(ctx, func(t *tx) (err error) {
+		c = webhook.Claimed{}
+		c.Endpoint, err = s.scanEndpoint(t.row(selectEndpoint+` WHERE id = $1 AND deleted_at IS NULL`, key(endpoint)))
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		if c.Endpoint == nil || c.Endpoint.Disabled {
+			err = t.cancelWaiting(endpoint, c.Endpoint, limit)
+		} else {
+			c.Jobs, err = t.claim(c.Endpoint, limit, retriesOnly)
+		}
+		if err != nil {
+			return err
+		}
+		if c.FirstDue, err = t.nextDue(endpoint, firstLane); err != nil {
+			return err
+		}
+		c.RetryDue, err = t.nextDue(endpoint, retryLane)
+		return err
+	})
+	if err != nil {
+		return webhook.Claimed{}, fmt.Errorf("claim for endpoint %s: %w", webhook.EndpointID.Format(endpoint), err)
+	}
+	return c, nil
+}
+
+// claim shares what room there is between retries and first attempts, so that
+// neither waits behind a mountain of the other.
+func (t *tx) claim(e *webhook.Endpoint, limit int, retriesOnly bool) ([]webhook.Job, error) {
+	retries := limit
+	if !retriesOnly {
+		retries = (limit + 1) / 2
+	}
+	jobs, err := t.claimLane(nil, e, retryLane, retries)
+	if err != nil || retriesOnly {
+		return jobs, err
+	}
+	jobs, err = t.claimLane(jobs, e, firstLane, limit-len(jobs))
+	if err != nil {
+		return nil, err
+	}
+	return jobs, nil
+}
+
+func (t *tx) claimLane(jobs []webhook.Job, e *webhook.Endpoint, lane, limit int) ([]webhook.Job, error) {
+	now := time.Now()
+	rows, err := t.query(t.s.claimDeliveries, key(t.s.node), key(e.ID), lane, now.UnixMicro(), limit)
+	claimed, err := collect(rows, err, func(row scanner) (webhook.Job, error) {
+		j := webhook.Job{To: e, LeaseEnds: now.Add(t.s.cfg.Lease)}
+		err := row.Scan(id(&j.Message), id(&j.Endpoint), &j.Replay, id(&j.Application), &j.Attempts, &j.Calls,
+			intoTime{&j.CreatedAt}, intoTime{&j.DueAt}, intoTime{&j.HeldSince}, &j.Claim, intoText{&j.EventType}, &j.Payload)
+		j.Expired = j.Payload == nil
+		return j, err
+	})
+	t.wrote = t.wrote || len(claimed) > 0
+	return append(jobs, claimed...), err
+}
+
+func (t *tx) nextDue(endpoint webhook.ID, lane int) (due time.Time, err error) {
+	err = t.row(`SELECT min(due_at) FROM delivery WHERE endpoint_id = $1 AND lane = $2 AND owner IS NULL`,
+		key(endpoint), lane).Scan(intoTime{&due})
+	return due, err
+}
+
+// cancelWaiting ends deliveries that wait for an endpoint that is off. e is
+// nil when it was deleted.
+func (t *tx) cancelWaiting(endpoint webhook.ID, e *webhook.Endpoint, limit int) error {
+	rows, err := t.query(`
+		DELETE FROM delivery WHERE (message_id, endpoint_id, replay) IN (
+			SELECT message_id, endpoint_id, replay FROM delivery
+			WHERE endpoint_id = $1 AND owner IS NULL LIMIT $2`+t.s.dialect.skipLocked+`)
+		RETURNING message_id, replay, application_id, calls`, key(endpoint), limit)
+	canceled, err := collect(rows, err, func(row scanner) (webhook.Attempt, error) {
+		a := webhook.Attempt{Outcome: webhook.NotSent, Ends: webhook.Canceled, StartedAt: time.Now()}
+		a.Endpoint = endpoint
+		err := row.Scan(id(&a.Message), &a.Replay, id(&a.Application), &a.Number)
+		a.Number++
+		return a, err
+	})
+	if err != nil {
+		return err
+	}
+	t.wrote = t.wrote || len(canceled) > 0
+	for i := range canceled {
+		canceled[i].Error = "The endpoint was deleted."
+		if e != nil {
+			canceled[i].URL, canceled[i].Error = e.URL, "The endpoint was disabled."
+		}
+		if err := t.insertAttempt(&canceled[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Record stores an attempt and what follows from it for its delivery and its
+// endpoint. When the claim has been lost meanwhile (the delivery was canceled,
+// succeeded by a replay, or claimed by another node), the attempt is kept as
+// evidence and changes nothing.
+func (s *Store) Record(ctx context.Context, r *webhook.Record) error {
+	err := s.write(ctx, func(t *tx) error {
+		held, err := t.settle(r)
+		if err != nil {
+			return err
+		}
+		a := r.Attempt
+		if !held {
+			a.Ends = webhook.Pending
+		}
+		if err := t.insertAttempt(&a); err != nil || !held {
+			return err
+		}
+		return t.consequences(r)
+	})
+	if err != nil {
+		return fmt.Errorf("record attempt %d of %s: %w", r.Number, webhook.MessageID.Format(r.Message), err)
+	}
+	return nil
+}
+
+// settle ends or postpones the delivery, if this node still holds its claim.
+func (t *tx) settle(r *webhook.Record) (held bool, err error) {
+	var n int64
+	if r.Retry.IsZero() {
+		n, err = t.exec(`DELETE FROM delivery WHERE message_id = $1 AND endpoint_id = $2 AND replay = $3 AND claim = $4 AND owner IS NOT NULL`,
+			key(r.Message), key(r.Endpoint), r.Replay, r.Claim)
+		return n > 0, err
+	}
+	n, err = t.exec(`
+		UPDATE delivery SET owner = NULL, lane = 1, due_at = $5, attempts = $6, calls = $7, held_since = $8
+		WHERE message_id = $1 AND endpoint_id = $2 AND replay = $3 AND claim = $4 AND owner IS NOT NULL`,
+		key(r.Message), key(r.Endpoint), r.Replay, r.Claim,
+		webhook.Micros(r.Retry), r.Attempts, r.Calls, webhook.Micros(r.HeldSince))
+	if err == nil && n > 0 {
+		t.waiting(webhook.Delivery{DeliveryKey: r.DeliveryKey, Calls: r.Calls, DueAt: r.Retry})
+	}
+	return n > 0, err
+}
+
+// consequences are what an ended delivery means beyond itself.
+func (t *tx) consequences(r *webhook.Record) error {
+	switch {
+	case r.Disable != "":
+		return t.disable(r.Endpoint, r.Disable)
+	case r.Ends == webhook.Succeeded && r.Trigger() == webhook.Manual:
+		// The message has arrived: what was planned for it is no longer needed.
+		if err := t.endPlanned(r); err != nil {
+			return err
+		}
+	case r.Ends == webhook.Failed && r.Trigger() == webhook.Scheduled:
+		return t.failing(r.Endpoint)
+	}
+	if r.Healed {
+		t.changed(r.Endpoint)
+		_, err := t.exec(`UPDATE endpoint SET failing_since = 0 WHERE id = $1`, key(r.Endpoint))
+		return err
+	}
+	return nil
+}
+
+// endPlanned ends the planned delivery of a message that a replay has brought
+// home.
+func (t *tx) endPlanned(r *webhook.Record) error {
+	a := webhook.Attempt{
+		Application: r.Application, DeliveryKey: webhook.DeliveryKey{Message: r.Message, Endpoint: r.Endpoint},
+		Outcome: webhook.NotSent, Ends: webhook.Succeeded, URL: r.URL, StartedAt: time.Now(), Error: "A replay succeeded.",
+	}
+	err := t.change(`DELETE FROM delivery WHERE message_id = $1 AND endpoint_id = $2 AND replay = 0 RETURNING calls + 1`,
+		key(a.Message), key(a.Endpoint)).Scan(&a.Number)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return t.insertAttempt(&a)
+}
+
+// failing notes that a delivery has used up its retries, and disables an
+// endpoint that has done nothing but fail for too long.
+func (t *tx) failing(endpoint webhook.ID) error {
+	now := time.Now()
+	var since time.Time
+	err := t.change(`
+		UPDATE endpoint SET failing_since = CASE failing_since WHEN 0 THEN $2 ELSE failing_since END
+		WHERE id = $1 AND deleted_at IS NULL AND NOT disabled RETURNING failing_since`,
+		key(endpoint), now.UnixMicro()).Scan(intoTime{&since})
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil
+	case err != nil:
+		return err
+	case t.s.cfg.DisableAfter >= 0 && now.Sub(since) > t.s.cfg.DisableAfter:
+		return t.disable(endpoint, fmt.Sprintf("Nothing but failures since %s.", since.Format("2 January 2006 15:04 UTC")))
+	}
+	t.changed(endpoint)
+	return nil
+}
+
+// disable switches an endpoint off for a reason that its owner will read. What
+// is open for it is canceled when the dispatcher next looks.
+func (t *tx) disable(endpoint webhook.ID, reason string) error {
+	now := time.Now().UnixMicro()
+	var app webhook.ID
+	err := t.change(`
+		UPDATE endpoint SET disabled = TRUE, disabled_reason = $2, disabled_at = $3, updated_at = $3
+		WHERE id = $1 AND deleted_at IS NULL AND NOT disabled RETURNING application_id`,
+		key(endpoint), reason, now).Scan(id(&app))
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	t.changed(endpoint)
+	return t.touch(app)
+}
+
+// Resend makes a new delivery of a message to an endpoint, whatever the
+// endpoint's filters say. A disabled endpoint gets none: sent is false. A
+// message whose payload is gone is ErrPayloadGone.
+func (s *Store) Resend(ctx context.Context, app webhook.ID, message webhook.ID, endpointRef string) (sent bool, err error) {
+	err = s.write(ctx, func(t *tx) error {
+		sent = false
+		m, err := scanMessage(t.row(selectMessage+` WHERE id = $1 AND application_id = $2`, key(message), key(app)))
+		if err != nil {
+			return fmt.Errorf("message: %w", err)
+		}
+		e, err := t.endpoint(app, endpointRef)
+		switch {
+		case err != nil:
+			return fmt.Errorf("endpoint: %w", err)
+		case m.Payload == nil:
+			return webhook.ErrPayloadGone
+		case e.Disabled:
+			return nil
+		}
+		sent = true
+		return t.replay(&m, e)
+	})
+	if err != nil {
+		return false, fmt.Errorf("resend %s: %w", webhook.MessageID.Format(message), err)
+	}
+	return sent, nil
+}
+
+func (t *tx) replay(m *webhook.Message, e *webhook.Endpoint) error {
+	now := webhook.FromMicros(time.Now().UnixMicro())
+	d := webhook.Delivery{
+		DeliveryKey: webhook.DeliveryKey{Message: m.ID, Endpoint: e.ID, Replay: now.UnixMicro()},
+		Application: m.Application, CreatedAt: now, DueAt: now,
+	}
+	for {
+		err := t.insertDelivery(&d)
+		if !errors.Is(err, webhook.ErrConflict) {
+			t.waiting(d)
+			return err
+		}
+		d.Replay++ // another replay in the same microsecond
+	}
+}
+
+// waitingEndpoints hops through the index from endpoint to endpoint, so that a
+// million rows of one cost no more than a row.
+const waitingEndpoints = `
+	WITH RECURSIVE e(id) AS (
+		SELECT (SELECT endpoint_id FROM delivery WHERE owner IS NULL ORDER BY endpoint_id LIMIT 1)
+		UNION ALL
+		SELECT (SELECT d.endpoint_id FROM delivery d WHERE d.owner IS NULL AND d.endpoint_id > e.id ORDER BY d.endpoint_id LIMIT 1)
+		FROM e WHERE e.id IS NOT NULL
+	)
+	SELECT id,
+		(SELECT min(due_at) FROM delivery d WHERE d.endpoint_id = e.id AND d.lane = 0 AND d.owner IS NULL),
+		(SELECT min(due_at) FROM delivery d WHERE d.endpoint_id = e.id AND d.lane = 1 AND d.owner IS NULL)
+	FROM e WHERE id IS NOT NULL`
+
+// Waiting lists the endpoints for which deliveries wait unclaimed, and when
+// the first of each comes due.
+func (s *Store) Waiting(ctx context.Context) ([]webhook.Waiting, error) {
+	rows, err := s.query(ctx, waitingEndpoints)
+	return collect(rows, err, func(row scanner) (w webhook.Waiting, err error) {
+		err = row.Scan(id(&w.Endpoint), intoTime{&w.FirstDue}, intoTime{&w.RetryDue})
+		return w, err
+	})
+}
+
+// releaseAll gives up every claim of an earlier process on this file: with the
+// file locked there is no other that could hold one.
+func (s *Store) releaseAll(ctx context.Context) error {
+	return s.write(ctx, func(t *tx) error {
+		_, err := t.exec(`UPDATE delivery SET owner = NULL WHERE owner IS NOT NULL`)
+		return err
+	})
+}
+
+// ReleaseExpired frees deliveries whose claims have run out because their node
+// died, and reports how many. On SQLite there is one node and nothing to do.
+func (s *Store) ReleaseExpired(ctx context.Context) (int64, error) {
+	if s.dialect.name == sqliteDialect.name {
+		return 0, nil
+	}
+	var n int64
+	err := s.write(ctx, func(t *tx) (err error) {
+		n, err = t.exec(`UPDATE delivery SET owner = NULL WHERE owner IS NOT NULL AND lease_until < ` + s.dialect.clock)
+		return err
+	})
+	return n, err
+}
+
+// Unclaim gives back deliveries that this node holds and will not send, so
+// that they can be claimed at once.
+func (s *Store) Unclaim(ctx context.Context, jobs []webhook.Job) error {
+	return s.write(ctx, func(t *tx) error {
+		for _, j := range jobs {
+			n, err := t.exec(`
+				UPDATE delivery SET owner = NULL
+				WHERE message_id = $1 AND endpoint_id = $2 AND replay = $3 AND claim = $4 AND owner IS NOT NULL`,
+				key(j.Message), key(j.Endpoint), j.Replay, j.Claim)
+			if err != nil {
+				return err
+			}
+			if n > 0 {
+				t.waiting(j.Delivery)
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,211 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"fanfare/internal/webhook"
+)
+
+const selectEndpoint = `
+	SELECT id, application_id, uid, url, version, description, event_types, channels, datasets, headers, metadata,
+		throttle, disabled, disabled_reason, disabled_at, secrets, failing_since, created_at, updated_at
+	FROM endpoint`
+
+func (s *Store) scanEndpoint(row scanner) (*webhook.Endpoint, error) {
+	var e webhook.Endpoint
+	var headers, secrets []byte
+	err := row.Scan(id(&e.ID), id(&e.Application), intoText{&e.UID}, &e.URL, &e.Version, &e.Description,
+		intoJSON{&e.EventTypes}, intoJSON{&e.Channels}, intoJSON{&e.Datasets}, &headers, intoJSON{&e.Metadata},
+		&e.Throttle, &e.Disabled, &e.DisabledReason, intoTime{&e.DisabledAt}, &secrets,
+		intoTime{&e.FailingSince}, intoTime{&e.CreatedAt}, intoTime{&e.UpdatedAt})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.unseal(headers, e.ID, &e.Headers); err != nil {
+		return nil, fmt.Errorf("headers of endpoint %s: %w", webhook.EndpointID.Format(e.ID), err)
+	}
+	if err := s.unseal(secrets, e.ID, &e.Secrets); err != nil {
+		return nil, fmt.Errorf("secrets of endpoint %s: %w", webhook.EndpointID.Format(e.ID), err)
+	}
+	return &e, nil
+}
+
+// seal encrypts v for the row it belongs to, so that it opens nowhere else.
+func (s *Store) seal(v any, row webhook.ID) []byte {
+	return s.sealer.Seal([]byte(text(v)), row[:])
+}
+
+func (s *Store) unseal(sealed []byte, row webhook.ID, into any) error {
+	plain, err := s.sealer.Open(sealed, row[:])
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(plain, into)
+}
+
+// endpoint finds an endpoint of an application by id or uid and, on
+// PostgreSQL, locks it for the change that follows.
+func (t *tx) endpoint(app webhook.ID, ref string) (*webhook.Endpoint, error) {
+	where, args := endpointWhere(app, ref)
+	return t.s.scanEndpoint(t.row(selectEndpoint+where+t.s.dialect.forUpdate, args...))
+}
+
+func endpointWhere(app webhook.ID, ref string) (where string, args []any) {
+	if endpointID, err := webhook.EndpointID.Parse(ref); err == nil {
+		return ` WHERE application_id = $1 AND id = $2 AND deleted_at IS NULL`, []any{key(app), key(endpointID)}
+	}
+	return ` WHERE application_id = $1 AND uid = $2 AND deleted_at IS NULL`, []any{key(app), ref}
+}
+
+// Endpoint finds an endpoint of an application by id or uid.
+func (s *Store) Endpoint(ctx context.Context, app webhook.ID, ref string) (*webhook.Endpoint, error) {
+	where, args := endpointWhere(app, ref)
+	e, err := s.scanEndpoint(s.row(ctx, selectEndpoint+where, args...))
+	if err != nil {
+		return nil, fmt.Errorf("endpoint: %w", err)
+	}
+	return e, nil
+}
+
+// EndpointByID finds an endpoint whatever its application, for the dispatcher.
+// A deleted one is ErrNotFound.
+func (s *Store) EndpointByID(ctx context.Context, endpoint webhook.ID) (*webhook.Endpoint, error) {
+	e, err := s.scanEndpoint(s.row(ctx, selectEndpoint+` WHERE id = $1 AND deleted_at IS NULL`, key(endpoint)))
+	if err != nil {
+		return nil, fmt.Errorf("endpoint %s: %w", webhook.EndpointID.Format(endpoint), err)
+	}
+	return e, nil
+}
+
+// Endpoints lists all endpoints of an application, oldest first. Applications
+// have few; MaxEndpoints bounds them.
+func (s *Store) Endpoints(ctx context.Context, app webhook.ID) ([]*webhook.Endpoint, error) {
+	rows, err := s.query(ctx, selectEndpoint+` WHERE application_id = $1 AND deleted_at IS NULL ORDER BY id`, key(app))
+	return collect(rows, err, s.scanEndpoint)
+}
+
+// MaxEndpoints is how many endpoints an application may have. All of them are
+// asked for each message, in memory.
+const MaxEndpoints = 1000
+
+// CreateEndpoint stores a new endpoint. The caller gives all but ID and times;
+// a uid taken in the application is ErrConflict.
+func (s *Store) CreateEndpoint(ctx context.Context, e webhook.Endpoint) (*webhook.Endpoint, error) {
+	err := s.write(ctx, func(t *tx) error {
+		app, err := t.application(e.Application)
+		if err != nil {
+			return fmt.Errorf("application: %w", err)
+		}
+		if len(app.endpoints) >= MaxEndpoints {
+			return fmt.Errorf("%d endpoints: %w", len(app.endpoints), webhook.ErrLimit)
+		}
+		now := time.Now()
+		e.ID = s.ids.New(now)
+		e.CreatedAt = webhook.FromMicros(now.UnixMicro())
+		e.UpdatedAt = e.CreatedAt
+		return t.insertEndpoint(&e)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("create endpoint: %w", err)
+	}
+	return &e, nil
+}
+
+func (t *tx) insertEndpoint(e *webhook.Endpoint) error {
+	n, err := t.exec(`
+		INSERT INTO endpoint (id, application_id, uid, url, version, description, event_types, channels, datasets, headers,
+			metadata, throttle, disabled, disabled_reason, disabled_at, secrets, failing_since, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 0, $17, $17)
+		ON CONFLICT DO NOTHING`,
+		key(e.ID), key(e.Application), optionalText(e.UID), e.URL, e.Version, e.Description, list(e.EventTypes),
+		list(e.Channels), list(e.Datasets), t.s.seal(e.Headers, e.ID), text(e.Metadata), e.Throttle, e.Disabled,
+		e.DisabledReason, webhook.Micros(e.DisabledAt), t.s.seal(e.Secrets, e.ID), webhook.Micros(e.CreatedAt))
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return fmt.Errorf("endpoint uid %q: %w", e.UID, webhook.ErrConflict)
+	}
+	return t.touch(e.Application)
+}
+
+// UpdateEndpoint changes an endpoint by the function given, which may be
+// called more than once. Deliveries that are open when it becomes disabled are
+// canceled.
+func (s *Store) UpdateEndpoint(ctx context.Context, app webhook.ID, ref string, change func(*webhook.Endpoint) error) (*webhook.Endpoint, error) {
+	var e *webhook.Endpoint
+	err := s.write(ctx, func(t *tx) (err error) {
+		if e, err = t.endpoint(app, ref); err != nil {
+			return err
+		}
+		was := e.Disabled
+		if err := change(e); err != nil {
+			return err
+		}
+		now := webhook.FromMicros(time.Now().UnixMicro())
+		switch {
+		case e.Disabled && !was:
+			e.DisabledAt = now
+		case !e.Disabled:
+			e.DisabledAt, e.DisabledReason, e.FailingSince = time.Time{}, "", time.Time{}
+		}
+		e.UpdatedAt = now
+		e.Secrets = slices.DeleteFunc(e.Secrets, func(s webhook.Secret) bool {
+			return !s.ExpiresAt.IsZero() && !s.ExpiresAt.After(now)
+		})
+		return t.saveEndpoint(e)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("update endpoint: %w", err)
+	}
+	return e, nil
+}
+
+func (t *tx) saveEndpoint(e *webhook.Endpoint) error {
+	_, err := t.exec(`
+		UPDATE endpoint SET uid = $2, url = $3, version = $4, description = $5, event_types = $6, channels = $7,
+			datasets = $8, headers = $9, metadata = $10, throttle = $11, disabled = $12, disabled_reason = $13,
+			disabled_at = $14, secrets = $15, failing_since = $16, updated_at = $17
+		WHERE id = $1`,
+		key(e.ID), optionalText(e.UID), e.URL, e.Version, e.Description, list(e.EventTypes), list(e.Channels),
+		list(e.Datasets), t.s.seal(e.Headers, e.ID), text(e.Metadata), e.Throttle, e.Disabled, e.DisabledReason,
+		webhook.Micros(e.DisabledAt), t.s.seal(e.Secrets, e.ID), webhook.Micros(e.FailingSince), webhook.Micros(e.UpdatedAt))
+	if err != nil {
+		return err
+	}
+	t.changed(e.ID)
+	return t.touch(e.Application)
+}
+
+// changed tells the dispatcher, once the change is durable.
+func (t *tx) changed(endpoint webhook.ID) {
+	t.onCommit(func() {
+		if d := t.s.dispatcher; d != nil {
+			d.Changed(endpoint)
+		}
+	})
+}
+
+// DeleteEndpoint removes an endpoint. Its history stays; its open deliveries
+// are canceled.
+func (s *Store) DeleteEndpoint(ctx context.Context, app webhook.ID, ref string) error {
+	err := s.write(ctx, func(t *tx) error {
+		e, err := t.endpoint(app, ref)
+		if err != nil {
+			return err
+		}
+		if _, err := t.exec(`UPDATE endpoint SET deleted_at = $2 WHERE id = $1`, key(e.ID), time.Now().UnixMicro()); err != nil {
+			return err
+		}
+		t.changed(e.ID)
+		return t.touch(app)
+	})
+	if err != nil {
+		return fmt.Errorf("delete endpoint: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,115 @@
+package store
+
+import (
+	"context"
+	"sync"
+
+	"fanfare/internal/webhook"
+)
+
+// group commits what callers bring in batches: while one batch is being
+// committed the next gathers, so that the cost of a durable commit is shared
+// by all who wait for it. There is no timer: a lone caller waits for nobody.
+//
+// A batch that fails as a whole is taken apart in halves until the item that
+// breaks it stands alone, so that it harms no neighbour.
+type group[T any] struct {
+	queue chan *item[T]
+	max   int
+	wg    sync.WaitGroup
+
+	mu     sync.RWMutex
+	closed bool
+}
+
+// commit brings a batch through and returns an answer for each item, or one
+// error for the batch, of which then nothing was done.
+type commit[T any] func([]T) ([]error, error)
+
+type item[T any] struct {
+	value T
+	done  chan error
+}
+
+// newGroup starts a committer for each of the functions given.
+func newGroup[T any](maxBatch int, committers ...commit[T]) *group[T] {
+	g := &group[T]{queue: make(chan *item[T], 4*maxBatch), max: maxBatch}
+	for _, c := range committers {
+		g.wg.Go(func() { g.run(c) })
+	}
+	return g
+}
+
+// do waits until v is committed, or refused. When ctx ends first the caller is
+// let go, but the work may still be done: its outcome is unknown.
+func (g *group[T]) do(ctx context.Context, v T) error {
+	it := &item[T]{value: v, done: make(chan error, 1)}
+	g.mu.RLock()
+	if g.closed {
+		g.mu.RUnlock()
+		return webhook.ErrUnavailable
+	}
+	select {
+	case g.queue <- it:
+		g.mu.RUnlock()
+	case <-ctx.Done():
+		g.mu.RUnlock()
+		return context.Cause(ctx)
+	}
+	select {
+	case err := <-it.done:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// close refuses new work, finishes what is queued and waits for it.
+func (g *group[T]) close() {
+	g.mu.Lock()
+	if !g.closed {
+		g.closed = true
+		close(g.queue)
+	}
+	g.mu.Unlock()
+	g.wg.Wait()
+}
+
+func (g *group[T]) run(c commit[T]) {
+	batch := make([]*item[T], 0, g.max)
+	for first := range g.queue {
+		batch = append(batch[:0], first)
+	gather:
+		for len(batch) < g.max {
+			select {
+			case next, ok := <-g.queue:
+				if !ok {
+					break gather
+				}
+				batch = append(batch, next)
+			default:
+				break gather
+			}
+		}
+		settle(c, batch)
+	}
+}
+
+func settle[T any](c commit[T], batch []*item[T]) {
+	values := make([]T, len(batch))
+	for i, it := range batch {
+		values[i] = it.value
+	}
+	answers, err := c(values)
+	switch {
+	case err == nil:
+		for i, it := range batch {
+			it.done <- answers[i]
+		}
+	case len(batch) == 1:
+		batch[0].done <- err
+	default:
+		settle(c, batch[:len(batch)/2])
+		settle(c, batch[len(batch)/2:])
+	}
+}

@@ -1,0 +1,227 @@
+-- The foundation: who may do what, what is sent to whom, and what it is about.
+--
+-- One text for both databases. A comment that starts with the name of a
+-- database and a colon is code for that database alone. Ids are 16 bytes that
+-- grow with time, times are microseconds since 1970 (UTC), lists and maps are
+-- JSON. Text is ordered by its bytes everywhere.
+
+CREATE TABLE setting (
+    key   TEXT NOT NULL PRIMARY KEY,
+    value BYTEA NOT NULL
+);
+
+-- The sender ---------------------------------------------------------------
+
+CREATE TABLE environment (
+    id         BYTEA NOT NULL PRIMARY KEY,
+    name       TEXT NOT NULL UNIQUE,
+    created_at BIGINT NOT NULL
+);
+
+CREATE TABLE application (
+    id             BYTEA NOT NULL PRIMARY KEY,
+    environment_id BYTEA NOT NULL REFERENCES environment (id),
+    uid            TEXT,
+    name           TEXT NOT NULL,
+    metadata       TEXT NOT NULL,
+    throttle       BIGINT NOT NULL,
+    account_id     BYTEA,
+    -- grows with every change of the application or its endpoints, so that
+    -- cached configuration can be recognised as old
+    config_version BIGINT NOT NULL,
+    created_at     BIGINT NOT NULL,
+    updated_at     BIGINT NOT NULL,
+    deleted_at     BIGINT
+);
+CREATE UNIQUE INDEX application_uid ON application (environment_id, uid) WHERE uid IS NOT NULL AND deleted_at IS NULL;
+CREATE INDEX application_list ON application (environment_id, id) WHERE deleted_at IS NULL;
+
+CREATE TABLE endpoint (
+    id              BYTEA NOT NULL PRIMARY KEY,
+    application_id  BYTEA NOT NULL,
+    uid             TEXT,
+    url             TEXT NOT NULL,
+    version         BIGINT NOT NULL,
+    description     TEXT NOT NULL,
+    event_types     TEXT,
+    channels        TEXT,
+    datasets        TEXT,
+    headers         BYTEA NOT NULL, -- sealed: they carry credentials
+    metadata        TEXT NOT NULL,
+    throttle        BIGINT NOT NULL,
+    disabled        BOOLEAN NOT NULL,
+    disabled_reason TEXT NOT NULL,
+    disabled_at     BIGINT NOT NULL,
+    secrets         BYTEA NOT NULL, -- sealed
+    failing_since   BIGINT NOT NULL,
+    created_at      BIGINT NOT NULL,
+    updated_at      BIGINT NOT NULL,
+    deleted_at      BIGINT
+);
+CREATE UNIQUE INDEX endpoint_uid ON endpoint (application_id, uid) WHERE uid IS NOT NULL AND deleted_at IS NULL;
+CREATE INDEX endpoint_list ON endpoint (application_id, id);
+
+CREATE TABLE event_type (
+    environment_id BYTEA NOT NULL,
+    name           TEXT /*postgres: COLLATE "C" */ NOT NULL,
+    description    TEXT NOT NULL,
+    schemas        TEXT,
+    archived       BOOLEAN NOT NULL,
+    deprecated     BOOLEAN NOT NULL,
+    feature_flags  TEXT,
+    group_name     TEXT,
+    created_at     BIGINT NOT NULL,
+    updated_at     BIGINT NOT NULL,
+    PRIMARY KEY (environment_id, name)
+);
+
+-- History: append-only, dropped by age.
+
+CREATE TABLE message (
+    id             BYTEA NOT NULL,
+    application_id BYTEA NOT NULL,
+    event_id       TEXT,
+    event_type     TEXT NOT NULL,
+    payload        BYTEA, -- NULL once expired or expunged
+    channels       TEXT,
+    tags           TEXT,
+    dataset        TEXT,
+    created_at     BIGINT NOT NULL,
+    expires_at     BIGINT NOT NULL,
+    PRIMARY KEY (id, application_id)
+);
+CREATE INDEX message_list ON message (application_id, id);
+CREATE UNIQUE INDEX message_event ON message (application_id, event_id) WHERE event_id IS NOT NULL;
+
+CREATE TABLE attempt (
+    id             BYTEA NOT NULL,
+    application_id BYTEA NOT NULL,
+    message_id     BYTEA NOT NULL,
+    endpoint_id    BYTEA NOT NULL,
+    replay         BIGINT NOT NULL,
+    number         BIGINT NOT NULL,
+    outcome        SMALLINT NOT NULL,
+    ends           SMALLINT NOT NULL,
+    status_code    SMALLINT NOT NULL,
+    url            TEXT NOT NULL,
+    started_at     BIGINT NOT NULL,
+    dns            BIGINT NOT NULL, -- the phases, in microseconds
+    connect        BIGINT NOT NULL,
+    tls            BIGINT NOT NULL,
+    first_byte     BIGINT NOT NULL,
+    total          BIGINT NOT NULL,
+    request_head   BYTEA NOT NULL,
+    response_head  BYTEA NOT NULL,
+    response       BYTEA NOT NULL,
+    error          TEXT NOT NULL,
+    PRIMARY KEY (id, application_id)
+);
+CREATE INDEX attempt_message ON attempt (message_id, endpoint_id, id);
+CREATE INDEX attempt_endpoint ON attempt (endpoint_id, id);
+
+-- The queue: open deliveries only, so that it stays small whatever history
+-- holds. A row is deleted when its delivery ends; the attempt that ended it
+-- says how. replay is 0 for the promise made with the message itself.
+
+CREATE TABLE delivery (
+    message_id     BYTEA NOT NULL,
+    endpoint_id    BYTEA NOT NULL,
+    replay         BIGINT NOT NULL,
+    application_id BYTEA NOT NULL,
+    -- 0 for first attempts, which an endpoint that rests does not get; 1 for
+    -- retries and replays, which keep their times
+    lane           SMALLINT NOT NULL,
+    attempts       BIGINT NOT NULL,
+    calls          BIGINT NOT NULL,
+    created_at     BIGINT NOT NULL,
+    due_at         BIGINT NOT NULL,
+    held_since     BIGINT NOT NULL,
+    owner          BYTEA, -- the node that has claimed it
+    claim          BIGINT NOT NULL,
+    lease_until    BIGINT NOT NULL,
+    PRIMARY KEY (message_id, endpoint_id, replay)
+) /*sqlite: WITHOUT ROWID */;
+CREATE INDEX delivery_waiting ON delivery (endpoint_id, lane, due_at) WHERE owner IS NULL;
+/*postgres: CREATE INDEX delivery_lease ON delivery (lease_until) WHERE owner IS NOT NULL; */
+
+-- People -------------------------------------------------------------------
+
+CREATE TABLE account (
+    id               BYTEA NOT NULL PRIMARY KEY,
+    name             TEXT NOT NULL,
+    lower_name       TEXT NOT NULL UNIQUE,
+    is_organization  BOOLEAN NOT NULL,
+    is_operator      BOOLEAN NOT NULL,
+    email            TEXT NOT NULL,
+    password_hash    TEXT NOT NULL,
+    webhooks_enabled BOOLEAN NOT NULL,
+    application_id   BYTEA,
+    created_at       BIGINT NOT NULL
+);
+
+CREATE TABLE member (
+    organization_id BYTEA NOT NULL REFERENCES account (id),
+    user_id         BYTEA NOT NULL REFERENCES account (id),
+    is_admin        BOOLEAN NOT NULL,
+    default_role    TEXT NOT NULL,
+    created_at      BIGINT NOT NULL,
+    PRIMARY KEY (organization_id, user_id)
+);
+CREATE INDEX member_user ON member (user_id);
+
+CREATE TABLE api_key (
+    id           BYTEA NOT NULL PRIMARY KEY,
+    account_id   BYTEA NOT NULL REFERENCES account (id),
+    label        TEXT NOT NULL,
+    hash         BYTEA NOT NULL UNIQUE,
+    hint         TEXT NOT NULL, -- the last characters, to tell keys apart
+    created_at   BIGINT NOT NULL,
+    last_used_at BIGINT NOT NULL
+);
+CREATE INDEX api_key_account ON api_key (account_id);
+
+CREATE TABLE session (
+    hash       BYTEA NOT NULL PRIMARY KEY,
+    account_id BYTEA NOT NULL REFERENCES account (id),
+    created_at BIGINT NOT NULL,
+    seen_at    BIGINT NOT NULL
+);
+CREATE INDEX session_account ON session (account_id);
+
+-- The registry -------------------------------------------------------------
+
+CREATE TABLE dataset (
+    id            BYTEA NOT NULL PRIMARY KEY,
+    owner_id      BYTEA NOT NULL REFERENCES account (id),
+    name          TEXT /*postgres: COLLATE "C" */ NOT NULL,
+    is_public     BOOLEAN NOT NULL,
+    properties    BYTEA NOT NULL, -- the writable fields, as JSON
+    samples_count BIGINT NOT NULL,
+    created_at    BIGINT NOT NULL,
+    UNIQUE (owner_id, name)
+);
+
+CREATE TABLE collaborator (
+    dataset_id BYTEA NOT NULL REFERENCES dataset (id),
+    account_id BYTEA NOT NULL REFERENCES account (id),
+    role       TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    PRIMARY KEY (dataset_id, account_id)
+);
+CREATE INDEX collaborator_account ON collaborator (account_id);
+
+CREATE TABLE sample (
+    id                BYTEA NOT NULL PRIMARY KEY,
+    dataset_id        BYTEA NOT NULL REFERENCES dataset (id),
+    name              TEXT /*postgres: COLLATE "C" */ NOT NULL,
+    attributes        BYTEA,
+    metadata          BYTEA NOT NULL,
+    readme            TEXT NOT NULL,
+    priority          DOUBLE PRECISION NOT NULL,
+    assigned_labeler  BYTEA,
+    assigned_reviewer BYTEA,
+    created_by        BYTEA NOT NULL,
+    created_at        BIGINT NOT NULL,
+    updated_at        BIGINT NOT NULL,
+    UNIQUE (dataset_id, name)
+);

@@ -1,0 +1,192 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"fmt"
+
+	"fanfare/internal/webhook"
+)
+
+// tx is a write transaction. Units run in it one after another; each may be
+// rolled back and run again, so what a unit does outside the database it
+// registers with onCommit and onRollback. It takes no context of a request:
+// a unit shares its transaction with others, who must not suffer when the one
+// who brought it goes away.
+type tx struct {
+	s      *Store
+	conn   *sql.Conn
+	stmts  map[string]*sql.Stmt
+	wrote  bool
+	commit []func()
+	undo   []func()
+	// apps is the configuration that this transaction has already checked.
+	apps map[webhook.ID]*application
+}
+
+// onCommit calls f once the transaction is durable.
+func (t *tx) onCommit(f func()) { t.commit = append(t.commit, f) }
+
+// onRollback calls f when the transaction is undone.
+func (t *tx) onRollback(f func()) { t.undo = append(t.undo, f) }
+
+// exec runs a statement and returns how many rows it changed.
+func (t *tx) exec(query string, args ...any) (int64, error) {
+	stmt, err := t.prepare(query)
+	if err != nil {
+		return 0, err
+	}
+	res, err := stmt.ExecContext(context.Background(), args...)
+	if err != nil {
+		return 0, err
+	}
+	n, err := res.RowsAffected()
+	// What changed nothing need not be undone, so that a unit may still refuse
+	// after an insert that met a conflict.
+	t.wrote = t.wrote || n > 0
+	return n, err
+}
+
+// row reads one row; no row is sql.ErrNoRows.
+func (t *tx) row(query string, args ...any) scanner {
+	stmt, err := t.prepare(query)
+	if err != nil {
+		return failed{err}
+	}
+	return stmt.QueryRowContext(context.Background(), args...)
+}
+
+// change is row for a statement that writes and returns what it wrote.
+func (t *tx) change(query string, args ...any) scanner {
+	t.wrote = true
+	return t.row(query, args...)
+}
+
+// query reads rows.
+func (t *tx) query(query string, args ...any) (*sql.Rows, error) {
+	stmt, err := t.prepare(query)
+	if err != nil {
+		return nil, err
+	}
+	return stmt.QueryContext(context.Background(), args...)
+}
+
+// prepare keeps the statements of a connection: on SQLite that saves a quarter
+// of the processor's work of a commit.
+func (t *tx) prepare(query string) (*sql.Stmt, error) {
+	if stmt, ok := t.stmts[query]; ok {
+		return stmt, nil
+	}
+	stmt, err := t.conn.PrepareContext(context.Background(), query) //nolint:sqlclosecheck // closed with its connection
+	if err != nil {
+		return nil, fmt.Errorf("prepare: %w", err)
+	}
+	t.stmts[query] = stmt
+	return stmt, nil
+}
+
+// scanner is a row that can be read into variables.
+type scanner interface{ Scan(dest ...any) error }
+
+// failed is a row that could not be asked for.
+type failed struct{ err error }
+
+func (f failed) Scan(...any) error { return f.err }
+
+// unit is a piece of work that is done whole or not at all.
+type unit func(*tx) error
+
+// writer owns a write connection and commits batches of units on it.
+type writer struct {
+	s     *Store
+	conn  *sql.Conn
+	stmts map[string]*sql.Stmt
+}
+
+// maxConflicts is how often a unit is run again after PostgreSQL undid it in
+// favour of another (deadlock, serialization), before its caller is told.
+const maxConflicts = 5
+
+// run brings a batch through in one transaction. A unit that fails before it
+// has written anything gets its own error; any other failure is the batch's.
+func (w *writer) run(units []unit) ([]error, error) {
+	for n := 1; ; n++ {
+		answers, err := w.once(units)
+		if err == nil || !isTransient(err) || n == maxConflicts {
+			return answers, translate(err)
+		}
+	}
+}
+
+func (w *writer) once(units []unit) ([]error, error) {
+	ctx := context.Background()
+	if err := w.connect(ctx); err != nil {
+		return nil, err
+	}
+	t := &tx{s: w.s, conn: w.conn, stmts: w.stmts, apps: map[webhook.ID]*application{}}
+	answers, err := t.runAll(units)
+	if err != nil {
+		_, rollbackErr := w.conn.ExecContext(ctx, "ROLLBACK")
+		for i := len(t.undo) - 1; i >= 0; i-- {
+			t.undo[i]()
+		}
+		if !isTransient(err) && isUnavailable(err) || rollbackErr != nil {
+			// A new connection next time: this one may be broken, and SQLite
+			// has rolled back by itself on a full disk.
+			w.disconnect()
+		}
+		return nil, err
+	}
+	for _, f := range t.commit {
+		f()
+	}
+	return answers, nil
+}
+
+func (t *tx) runAll(units []unit) ([]error, error) {
+	if _, err := t.conn.ExecContext(context.Background(), t.s.dialect.begin); err != nil {
+		return nil, err
+	}
+	answers := make([]error, len(units))
+	for i, u := range units {
+		t.wrote = false
+		err := u(t)
+		if err != nil && (t.wrote || isBroken(err)) {
+			return nil, err
+		}
+		answers[i] = translate(err)
+	}
+	_, err := t.conn.ExecContext(context.Background(), "COMMIT")
+	return answers, err
+}
+
+// isBroken reports whether err came from the database, after which PostgreSQL
+// takes no further statement in the transaction.
+func isBroken(err error) bool {
+	return isDatabase(err) || isUnavailable(err)
+}
+
+func (w *writer) connect(ctx context.Context) error {
+	if w.conn != nil {
+		return nil
+	}
+	conn, err := w.s.writes.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	w.conn, w.stmts = conn, map[string]*sql.Stmt{}
+	return nil
+}
+
+func (w *writer) disconnect() {
+	if w.conn == nil {
+		return
+	}
+	for _, stmt := range w.stmts {
+		_ = stmt.Close()
+	}
+	_ = w.conn.Raw(func(any) error { return driver.ErrBadConn }) // marks it bad for the pool
+	_ = w.conn.Close()
+	w.conn, w.stmts = nil, nil
+}

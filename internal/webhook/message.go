@@ -1,0 +1,23 @@
+package webhook
+
+import "time"
+
+// Message is one event as it was accepted. It never changes: the bytes in
+// Payload are the bytes that are stored, signed and sent, on every attempt.
+type Message struct {
+	ID          ID
+	Application ID
+	// EventID is the producer's own id of the event, unique in the application
+	// while the message is kept; empty when it gave none.
+	EventID   string
+	EventType string
+	Payload   []byte
+	Channels  []string
+	Tags      []string
+	// Dataset is the "owner/name" that a registry event is about; empty for
+	// messages of other producers.
+	Dataset   string
+	CreatedAt time.Time
+	// ExpiresAt is when the payload is dropped.
+	ExpiresAt time.Time
+}
