@@ -149,6 +149,6 @@ func freePort() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer l.Close() //nolint:errcheck // it held a number
+	defer l.Close()                          //nolint:errcheck // it held a number
 	return l.Addr().(*net.TCPAddr).Port, nil //nolint:forcetypeassert // as listened for
 }

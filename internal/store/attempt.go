@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -133,4 +134,18 @@ func (s *Store) Deliveries(ctx context.Context, app, message webhook.ID) ([]webh
 		all[i] = *states[k]
 	}
 	return all, nil
+}
+
+// EventTypes tells the event types of messages of an application.
+func (s *Store) EventTypes(ctx context.Context, app webhook.ID, messages []webhook.ID) (map[webhook.ID]string, error) {
+	types := map[webhook.ID]string{}
+	for _, message := range messages {
+		var eventType string
+		err := s.row(ctx, `SELECT event_type FROM message WHERE id = $1 AND application_id = $2`, key(message), key(app)).Scan(&eventType)
+		if err != nil && !errors.Is(err, webhook.ErrNotFound) {
+			return nil, fmt.Errorf("event type: %w", err)
+		}
+		types[message] = eventType
+	}
+	return types, nil
 }

@@ -50,6 +50,9 @@ type Config struct {
 	Exclusive bool
 	// MessageRetention is how long payloads are kept: 90 days if zero.
 	MessageRetention time.Duration
+	// MaxEvent is how many bytes the payload of a registry event may have
+	// before members of its object are left out: 256 KiB if zero.
+	MaxEvent int
 	// Lease is how long a claim lasts on PostgreSQL: 60 s if zero.
 	Lease time.Duration
 	// DisableAfter is how long an endpoint may fail without a success before
@@ -66,6 +69,9 @@ func Open(ctx context.Context, database string, sealer *auth.Sealer, log *slog.L
 	d, err := dialectOf(database)
 	if err != nil {
 		return nil, err
+	}
+	if cfg.MaxEvent == 0 {
+		cfg.MaxEvent = 256 << 10
 	}
 	if cfg.MessageRetention == 0 {
 		cfg.MessageRetention = 90 * 24 * time.Hour

@@ -148,7 +148,7 @@ CREATE INDEX delivery_waiting ON delivery (endpoint_id, lane, due_at) WHERE owne
 
 CREATE TABLE account (
     id               BYTEA NOT NULL PRIMARY KEY,
-    name             TEXT NOT NULL,
+    name             TEXT /*postgres: COLLATE "C" */ NOT NULL,
     lower_name       TEXT NOT NULL UNIQUE,
     is_organization  BOOLEAN NOT NULL,
     is_operator      BOOLEAN NOT NULL,
@@ -163,7 +163,7 @@ CREATE TABLE member (
     organization_id BYTEA NOT NULL REFERENCES account (id),
     user_id         BYTEA NOT NULL REFERENCES account (id),
     is_admin        BOOLEAN NOT NULL,
-    default_role    TEXT NOT NULL,
+    default_role    SMALLINT NOT NULL, -- in the organization's new datasets; 0 for none
     created_at      BIGINT NOT NULL,
     PRIMARY KEY (organization_id, user_id)
 );
@@ -198,13 +198,16 @@ CREATE TABLE dataset (
     properties    BYTEA NOT NULL, -- the writable fields, as JSON
     samples_count BIGINT NOT NULL,
     created_at    BIGINT NOT NULL,
-    UNIQUE (owner_id, name)
+    -- set when it is gone for everybody; its rows are removed in slices
+    deleted_at    BIGINT
 );
+CREATE UNIQUE INDEX dataset_name ON dataset (owner_id, name) WHERE deleted_at IS NULL;
+CREATE INDEX dataset_deleted ON dataset (deleted_at) WHERE deleted_at IS NOT NULL;
 
 CREATE TABLE collaborator (
     dataset_id BYTEA NOT NULL REFERENCES dataset (id),
     account_id BYTEA NOT NULL REFERENCES account (id),
-    role       TEXT NOT NULL,
+    role       SMALLINT NOT NULL,
     created_at BIGINT NOT NULL,
     PRIMARY KEY (dataset_id, account_id)
 );
@@ -225,3 +228,4 @@ CREATE TABLE sample (
     updated_at        BIGINT NOT NULL,
     UNIQUE (dataset_id, name)
 );
+CREATE INDEX sample_list ON sample (dataset_id, id);

@@ -1,0 +1,204 @@
+package registry
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"fanfare/internal/auth"
+	"fanfare/internal/registry"
+	"fanfare/internal/store"
+	"fanfare/internal/web"
+	"fanfare/internal/webhook"
+)
+
+// API serves the registry at the root of an origin.
+type API struct {
+	store  *store.Store
+	log    *slog.Logger
+	bounds web.Bounds
+	router web.Router
+}
+
+// New makes the face of a store. Bodies are read within bounds.
+func New(s *store.Store, log *slog.Logger, bounds web.Bounds) *API {
+	a := &API{store: s, log: log, bounds: bounds}
+	a.router.NotFound = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a.refuse(w, r, webhook.ErrNotFound)
+	})
+	for route, handle := range map[string]handler{
+		"GET /api_status":                              a.status,
+		"GET /user":                                    a.user,
+		"PATCH /user":                                  a.updateUser,
+		"GET /users/{user}":                            a.otherUser,
+		"PATCH /organizations/{organization}":          a.updateOrganization,
+		"GET /user/datasets":                           a.datasets,
+		"GET /users/{user}/datasets":                   a.datasetsOf,
+		"POST /user/datasets":                          a.createDataset,
+		"POST /organizations/{organization}/datasets":  a.createDataset,
+		"GET /datasets/{owner}/{name}":                 a.dataset,
+		"PATCH /datasets/{owner}/{name}":               a.updateDataset,
+		"DELETE /datasets/{owner}/{name}":              a.deleteDataset,
+		"GET /datasets/{owner}/{name}/samples":         a.samples,
+		"POST /datasets/{owner}/{name}/samples":        a.createSample,
+		"POST /datasets/{owner}/{name}/samples_bulk":   a.createSamples,
+		"DELETE /datasets/{owner}/{name}/samples_bulk": a.deleteSamples,
+		"GET /samples/{sample}":                        a.sample,
+		"PATCH /samples/{sample}":                      a.updateSample,
+		"DELETE /samples/{sample}":                     a.deleteSample,
+	} {
+		a.router.Handle(route, a.handle(handle))
+	}
+	return a
+}
+
+// ServeHTTP implements http.Handler.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.router.ServeHTTP(w, r) }
+
+// request is a request whose key was found good.
+type request struct {
+	*http.Request
+	caller registry.Account
+	body   []byte
+}
+
+// answer is what a handler says; a nil body is none.
+type answer struct {
+	status int
+	body   []byte
+}
+
+type handler func(*request) (answer, error)
+
+func (a *API) handle(h handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		result, err := a.serve(w, r, h)
+		if err != nil {
+			a.refuse(w, r, err)
+			return
+		}
+		web.JSON(w, result.status, result.body)
+	})
+}
+
+func (a *API) serve(w http.ResponseWriter, r *http.Request, h handler) (answer, error) {
+	caller, err := a.authenticate(r)
+	if err != nil {
+		return answer{}, err
+	}
+	body, err := web.Body(w, r, a.bounds)
+	if err != nil {
+		return answer{}, err
+	}
+	return h(&request{Request: r, caller: caller, body: body})
+}
+
+var (
+	errNoKey  = errors.New("no Authorization header")
+	errBadKey = errors.New("unknown API key")
+)
+
+func (a *API) authenticate(r *http.Request) (registry.Account, error) {
+	header := r.Header.Get("Authorization")
+	if header == "" {
+		return registry.Account{}, errNoKey
+	}
+	scheme, key, _ := strings.Cut(header, " ")
+	if !strings.EqualFold(scheme, "APIKey") {
+		return registry.Account{}, errBadKey
+	}
+	account, err := a.store.AccountByKey(r.Context(), auth.Hash(strings.TrimSpace(key)))
+	if errors.Is(err, webhook.ErrNotFound) {
+		err = errBadKey
+	}
+	return account, err
+}
+
+// refusals are the answers to errors; the first that matches counts.
+var refusals = []struct {
+	err    error
+	status int
+	detail string
+}{
+	{errNoKey, http.StatusUnauthorized, "Authentication credentials were not provided."},
+	{errBadKey, http.StatusUnauthorized, "Invalid API key."},
+	{web.ErrTooLarge, http.StatusRequestEntityTooLarge, "Request body too large."},
+	{web.ErrEncoding, http.StatusUnsupportedMediaType, "Unsupported content encoding."},
+	{web.ErrSyntax, http.StatusBadRequest, "JSON parse error."},
+	{registry.ErrForbidden, http.StatusForbidden, registry.ErrForbidden.Error()},
+	{registry.ErrNotAdministrator, http.StatusForbidden, registry.ErrNotAdministrator.Error()},
+	{registry.ErrDatasetExists, http.StatusBadRequest, registry.ErrDatasetExists.Error()},
+	{registry.ErrSampleExists, http.StatusBadRequest, registry.ErrSampleExists.Error()},
+	{errUIDTaken, http.StatusConflict, "The account's name is in use as the uid of another webhook application."},
+	{webhook.ErrNotFound, http.StatusNotFound, "Not found."},
+	{webhook.ErrUnavailable, http.StatusServiceUnavailable, "Service unavailable."},
+}
+
+// retryAfter is how long clients wait before they try again after a 503, in
+// seconds. The SDK sleeps as told.
+const retryAfter = "2"
+
+func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	if invalid, ok := errors.AsType[webhook.Invalid](err); ok {
+		web.JSON(w, http.StatusBadRequest, problems(invalid))
+		return
+	}
+	for _, refusal := range refusals {
+		if !errors.Is(err, refusal.err) {
+			continue
+		}
+		if refusal.status == http.StatusServiceUnavailable {
+			w.Header().Set("Retry-After", retryAfter)
+			a.log.ErrorContext(r.Context(), "unavailable", "request", web.RequestID(r.Context()), "error", err)
+		}
+		web.JSON(w, refusal.status, detail(refusal.detail))
+		return
+	}
+	if r.Context().Err() == nil {
+		a.log.ErrorContext(r.Context(), "internal error", "request", web.RequestID(r.Context()), "error", err)
+	}
+	web.JSON(w, http.StatusInternalServerError, detail("Internal server error."))
+}
+
+// Broken answers for a handler that panicked.
+func Broken(w http.ResponseWriter, _ *http.Request) {
+	web.JSON(w, http.StatusInternalServerError, detail("Internal server error."))
+}
+
+func detail(sentence string) []byte {
+	return registry.Object{{Name: "detail", Value: registry.Quote(sentence)}}.Append(nil)
+}
+
+// problems lists what is wrong, one member a field.
+func problems(invalid webhook.Invalid) []byte {
+	var o registry.Object
+	for _, p := range invalid {
+		o = append(o, registry.Member{Name: p.Field, Value: append(append([]byte{'['}, registry.Quote(p.Problem)...), ']')})
+	}
+	return o.Append(nil)
+}
+
+func ok(o registry.Object) answer { return answer{http.StatusOK, o.Append(nil)} }
+
+func created(o registry.Object) answer { return answer{http.StatusCreated, o.Append(nil)} }
+
+func list(objects []registry.Object) answer { return answer{http.StatusOK, registry.List(objects)} }
+
+var noContent = answer{status: http.StatusNoContent}
+
+// fields reads the body as an object.
+func (r *request) fields() (registry.Fields, error) {
+	var f registry.Fields
+	if err := web.Decode(r.body, &f); err != nil {
+		return nil, err
+	}
+	if f == nil { // null
+		return nil, web.ErrSyntax
+	}
+	return f, nil
+}
+
+func (r *request) dataset() store.DatasetRef {
+	return store.DatasetRef{Owner: r.PathValue("owner"), Name: r.PathValue("name")}
+}

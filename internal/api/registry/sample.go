@@ -1,0 +1,213 @@
+package registry
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"fanfare/internal/registry"
+	"fanfare/internal/store"
+	"fanfare/internal/web"
+	"fanfare/internal/webhook"
+)
+
+func (a *API) samples(r *request) (answer, error) {
+	d, samples, err := a.store.Samples(r.Context(), r.caller.ID, r.dataset(), r.sampleQuery())
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{http.StatusOK, sampleList(d, samples)}, nil
+}
+
+func sampleList(d *registry.Dataset, samples []*registry.Sample) []byte {
+	objects := make([]registry.Object, len(samples))
+	for i, s := range samples {
+		objects[i] = sampleObject(d, s)
+	}
+	return registry.List(objects)
+}
+
+// sampleObject is a sample as answers show it. Nothing is labelled yet.
+func sampleObject(d *registry.Dataset, s *registry.Sample) registry.Object {
+	return append(s.Object(d), registry.Member{Name: "label", Value: json.RawMessage("null")})
+}
+
+func (a *API) sample(r *request) (answer, error) {
+	sampleID, err := registry.ParseUUID(r.PathValue("sample"))
+	if err != nil {
+		return answer{}, err
+	}
+	d, s, err := a.store.Sample(r.Context(), r.caller.ID, sampleID)
+	if err != nil {
+		return answer{}, err
+	}
+	return ok(sampleObject(d, s)), nil
+}
+
+func (a *API) createSample(r *request) (answer, error) {
+	sent, err := r.fields()
+	if err != nil {
+		return answer{}, a.wrong(r, registry.Admin, err)
+	}
+	fields, wrong := registry.Create(registry.SampleFields, sent)
+	if len(wrong) > 0 {
+		return answer{}, a.wrong(r, registry.Admin, wrong)
+	}
+	d, s, err := a.store.CreateSample(r.Context(), r.caller, r.dataset(), fields)
+	if err != nil {
+		return answer{}, err
+	}
+	return created(sampleObject(d, s)), nil
+}
+
+func (a *API) createSamples(r *request) (answer, error) {
+	var sent []registry.Fields
+	if err := web.Decode(r.body, &sent); err != nil {
+		return answer{}, a.wrong(r, registry.Admin, err)
+	}
+	if sent == nil { // null
+		return answer{}, a.wrong(r, registry.Admin, web.ErrSyntax)
+	}
+	items := make([]registry.Fields, len(sent))
+	for i := range sent {
+		if sent[i] == nil {
+			return answer{}, a.wrong(r, registry.Admin, web.ErrSyntax)
+		}
+		var wrong webhook.Invalid
+		if items[i], wrong = registry.Create(registry.SampleFields, sent[i]); len(wrong) > 0 {
+			return answer{}, a.wrong(r, registry.Admin, wrong)
+		}
+	}
+	d, samples, err := a.store.CreateSamples(r.Context(), r.caller, r.dataset(), items)
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{http.StatusCreated, sampleList(d, samples)}, nil
+}
+
+func (a *API) updateSample(r *request) (answer, error) {
+	sampleID, err := registry.ParseUUID(r.PathValue("sample"))
+	if err != nil {
+		return answer{}, err
+	}
+	sent, err := r.fields()
+	var patch registry.Fields
+	if err == nil {
+		var wrong webhook.Invalid
+		patch, wrong = registry.Patch(registry.SampleFields, sent)
+		err = wrong.Err()
+	}
+	if err != nil {
+		d, _, findErr := a.store.Sample(r.Context(), r.caller.ID, sampleID)
+		switch {
+		case findErr != nil:
+			err = findErr
+		case d.Role < registry.SampleRole(patch):
+			err = registry.ErrForbidden
+		}
+		return answer{}, err
+	}
+	d, s, err := a.store.UpdateSample(r.Context(), r.caller.ID, sampleID, patch)
+	if err != nil {
+		return answer{}, err
+	}
+	return ok(sampleObject(d, s)), nil
+}
+
+func (a *API) deleteSample(r *request) (answer, error) {
+	sampleID, err := registry.ParseUUID(r.PathValue("sample"))
+	if err != nil {
+		return answer{}, err
+	}
+	return noContent, a.store.DeleteSample(r.Context(), r.caller.ID, sampleID)
+}
+
+// maxBulkDelete is how many samples one call may delete.
+const maxBulkDelete = 1000
+
+func (a *API) deleteSamples(r *request) (answer, error) {
+	ids, err := r.uuids()
+	if err != nil {
+		return answer{}, a.wrong(r, registry.Admin, err)
+	}
+	n, err := a.store.DeleteSamples(r.Context(), r.caller.ID, r.dataset(), ids)
+	return answer{http.StatusOK, append(strconv.AppendInt([]byte(`{"deleted_count":`), n, 10), '}')}, err
+}
+
+// uuids reads the ids of a bulk delete. A malformed one names nothing, and is
+// left out.
+func (r *request) uuids() ([]webhook.ID, error) {
+	sent, err := r.fields()
+	if err != nil {
+		return nil, err
+	}
+	var wrong webhook.Invalid
+	var texts []json.RawMessage
+	switch raw := sent["uuids"]; {
+	case raw == nil:
+		wrong.Add("uuids", "This field is required.")
+	case json.Unmarshal(raw, &texts) != nil:
+		wrong.Add("uuids", "Expected a list of uuids.")
+	case len(texts) == 0 || len(texts) > maxBulkDelete:
+		wrong.Add("uuids", "Give 1 to 1000 uuids.")
+	}
+	var ids []webhook.ID
+	for _, raw := range texts {
+		var text string
+		if json.Unmarshal(raw, &text) != nil {
+			wrong.Add("uuids", "Expected a list of uuids.")
+			break
+		}
+		if id, err := registry.ParseUUID(text); err == nil {
+			ids = append(ids, id)
+		}
+	}
+	return ids, wrong.Err()
+}
+
+// The bounds of a page.
+const (
+	defaultPerPage = 1000
+	maxPerPage     = 10_000
+)
+
+// page reads which part of a list is asked for. What is malformed counts as
+// not said: clients send such things.
+func (r *request) page() store.Slice {
+	limit := min(r.positive("per_page", defaultPerPage), maxPerPage)
+	number := min(r.positive("page", 1), 1<<40)
+	return store.Slice{Limit: limit, Offset: (number - 1) * limit}
+}
+
+func (r *request) positive(name string, otherwise int) int {
+	n, err := strconv.Atoi(r.URL.Query().Get(name))
+	if err != nil || n < 1 {
+		return otherwise
+	}
+	return n
+}
+
+// sampleQuery reads the query of a list of samples.
+func (r *request) sampleQuery() store.SampleQuery {
+	q := store.SampleQuery{Slice: r.page(), Sort: "name"}
+	query := r.URL.Query()
+	sort, descending := strings.CutPrefix(query.Get("sort"), "-")
+	if store.SampleSorts[sort] != "" {
+		q.Sort, q.Descending = sort, descending
+	}
+	contains := query.Get("name__contains")
+	metadata := map[string]string{}
+	for entry := range strings.SplitSeq(query.Get("filters"), ",") {
+		if key, value, ok := strings.Cut(entry, ":"); ok {
+			metadata[key] = value
+		}
+	}
+	if contains == "" && len(metadata) == 0 {
+		return q
+	}
+	q.Match = func(name string, raw json.RawMessage) bool {
+		return strings.Contains(name, contains) && registry.MetadataHas(raw, metadata)
+	}
+	return q
+}

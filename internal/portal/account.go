@@ -1,0 +1,108 @@
+package portal
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"fanfare/internal/auth"
+	"fanfare/internal/registry"
+	"fanfare/internal/store"
+	"fanfare/internal/webhook"
+)
+
+// keyID writes ids of API keys.
+const keyID webhook.Prefix = "key_"
+
+type accountView struct {
+	page
+	// Accounts are those that the user may act for.
+	Accounts   []registry.Account
+	Keys       []keyRow
+	NewKey     string
+	KeyProblem string
+}
+
+type keyRow struct {
+	Ref, Label, Hint      string
+	CreatedAt, LastUsedAt time.Time
+}
+
+func (p *Portal) accountPage(v *visit) error { return p.showAccount(v, http.StatusOK, "", "") }
+
+func (p *Portal) showAccount(v *visit, status int, newKey, problem string) error {
+	view := accountView{page: v.page("Account", "account"), NewKey: newKey, KeyProblem: problem}
+	keys, err := p.store.APIKeys(v.Context(), v.account.ID)
+	if err != nil {
+		return err
+	}
+	for _, k := range keys {
+		view.Keys = append(view.Keys, keyRow{keyID.Format(k.ID), k.Label, k.Hint, k.CreatedAt, k.LastUsedAt})
+	}
+	memberships, err := p.store.Memberships(v.Context(), v.user.ID)
+	if err != nil {
+		return err
+	}
+	view.Accounts = []registry.Account{v.user}
+	for _, m := range memberships {
+		if m.Admin {
+			view.Accounts = append(view.Accounts, m.Organization)
+		}
+	}
+	return v.show(status, "account.html", view)
+}
+
+func (p *Portal) enableWebhooks(v *visit) error {
+	if err := v.ParseForm(); err != nil {
+		return err
+	}
+	enabled := v.PostFormValue("enabled") == "true"
+	_, err := p.store.EnableWebhooks(v.Context(), v.user.ID, v.account.Name, enabled)
+	if errors.Is(err, webhook.ErrConflict) {
+		view := accountView{page: v.page("Account", "account"), Accounts: []registry.Account{v.user}}
+		view.Notice = &notice{"bad", "Another webhook application of this installation bears the name of this account. Ask whoever runs it."}
+		return v.show(http.StatusConflict, "account.html", view)
+	}
+	if err != nil {
+		return err
+	}
+	done := "disabled"
+	if enabled {
+		done = "enabled"
+	}
+	return v.redirect("/account/" + v.account.Name + "?done=" + done)
+}
+
+func (p *Portal) createKey(v *visit) error {
+	if err := v.ParseForm(); err != nil {
+		return err
+	}
+	label := strings.TrimSpace(v.PostFormValue("label"))
+	if n := utf8.RuneCountInString(label); n < 1 || n > 100 || strings.ContainsRune(label, 0) {
+		return p.showAccount(v, http.StatusUnprocessableEntity, "", "Give the key a name of 1 to 100 characters.")
+	}
+	key := auth.NewToken(auth.APIKeyPrefix)
+	_, err := p.store.CreateAPIKey(v.Context(), v.account.ID, label, auth.Hash(key), auth.Hint(key))
+	if errors.Is(err, webhook.ErrLimit) {
+		return p.showAccount(v, http.StatusUnprocessableEntity, "",
+			fmt.Sprintf("An account has at most %d keys. Revoke one that is not used.", store.MaxAPIKeys))
+	}
+	if err != nil {
+		return err
+	}
+	return p.showAccount(v, http.StatusOK, key, "")
+}
+
+func (p *Portal) revokeKey(v *visit) error {
+	id, err := keyID.Parse(v.PathValue("key"))
+	if err != nil {
+		return webhook.ErrNotFound
+	}
+	if err := p.store.RevokeAPIKey(v.Context(), v.account.ID, id); err != nil {
+		return err
+	}
+	return v.redirect("/account/" + v.account.Name + "?done=revoked")
+}

@@ -1,0 +1,332 @@
+package portal
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"encoding/hex"
+	"errors"
+	"html/template"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+	"time"
+
+	"fanfare/internal/auth"
+	"fanfare/internal/registry"
+	"fanfare/internal/store"
+	"fanfare/internal/web"
+	"fanfare/internal/webhook"
+)
+
+//go:embed templates/*.html
+var templateFiles embed.FS
+
+//go:embed static
+var staticFiles embed.FS
+
+// Config is what a Portal can be told.
+type Config struct {
+	// Version is shown at the foot of each page.
+	Version string
+	// Secure says that people come by https, so that cookies may say so too.
+	Secure bool
+	// HTTPSOnly refuses endpoints with plain http.
+	HTTPSOnly bool
+}
+
+// Portal serves the pages.
+type Portal struct {
+	store     *store.Store
+	log       *slog.Logger
+	cfg       Config
+	templates *template.Template
+	assets    map[string][]byte
+	versions  map[string]string
+	guesses   auth.Limiter
+	router    web.Router
+}
+
+// New makes the pages of a store.
+func New(s *store.Store, log *slog.Logger, cfg Config) (*Portal, error) {
+	p := &Portal{
+		store: s, log: log, cfg: cfg,
+		assets: map[string][]byte{}, versions: map[string]string{},
+		guesses: auth.Limiter{Burst: 10, Refill: 30 * time.Second},
+	}
+	if err := p.loadAssets(); err != nil {
+		return nil, err
+	}
+	var err error
+	p.templates, err = template.New("").Funcs(template.FuncMap{
+		"asset":   func(name string) string { return "/static/" + name + "?v=" + p.versions[name] },
+		"rfc3339": func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
+		"exact":   func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
+		"day":     func(t time.Time) string { return t.UTC().Format("2 January 2006") },
+		"short":   short,
+		"join":    func(names []string) string { return strings.Join(names, ", ") },
+	}).ParseFS(templateFiles, "templates/*.html")
+	if err != nil {
+		return nil, err
+	}
+	p.router.NotFound = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.fail(w, r, webhook.ErrNotFound) })
+	p.routes()
+	return p, nil
+}
+
+func (p *Portal) loadAssets() error {
+	return fs.WalkDir(staticFiles, "static", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := staticFiles.ReadFile(name)
+		p.assets[path.Base(name)] = data
+		p.versions[path.Base(name)] = hex.EncodeToString(auth.Hash(string(data))[:6])
+		return err
+	})
+}
+
+func (p *Portal) routes() {
+	open := func(route string, h func(http.ResponseWriter, *http.Request) error) {
+		p.router.Handle(route, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if err := h(w, r); err != nil {
+				p.fail(w, r, err)
+			}
+		}))
+	}
+	// Anybody.
+	open("GET /static/{file}", p.asset)
+	open("GET /login", p.loginPage)
+	open("POST /login", p.login)
+	open("POST /logout", p.logout)
+
+	// Whoever is logged in.
+	p.member("GET /", func(v *visit) error { return v.redirect("/account") })
+	p.member("GET /account", func(v *visit) error { return v.redirect("/account/" + v.user.Name) })
+
+	// Whoever may act for the account.
+	p.owner("GET /account/{account}", p.accountPage)
+	p.owner("POST /account/{account}/webhooks", p.enableWebhooks)
+	p.owner("POST /account/{account}/keys", p.createKey)
+	p.owner("POST /account/{account}/keys/{key}/revoke", p.revokeKey)
+
+	// Whoever may act for the account, once it has had webhooks enabled.
+	p.webhooks("GET /webhooks/{account}", func(v *visit) error { return v.redirect(v.base() + "/endpoints") })
+	p.webhooks("GET /webhooks/{account}/endpoints", p.endpointsPage)
+	p.webhooks("POST /webhooks/{account}/endpoints", p.createEndpoint)
+	p.webhooks("GET /webhooks/{account}/endpoints/new", p.newEndpointPage)
+	p.webhooks("GET /webhooks/{account}/endpoints/{endpoint}", p.endpointPage)
+	p.webhooks("GET /webhooks/{account}/endpoints/{endpoint}/edit", p.editEndpointPage)
+	p.webhooks("POST /webhooks/{account}/endpoints/{endpoint}/edit", p.editEndpoint)
+	p.webhooks("POST /webhooks/{account}/endpoints/{endpoint}/enable", p.enableEndpoint)
+	p.webhooks("POST /webhooks/{account}/endpoints/{endpoint}/disable", p.disableEndpoint)
+	p.webhooks("GET /webhooks/{account}/endpoints/{endpoint}/delete", p.deleteEndpointPage)
+	p.webhooks("POST /webhooks/{account}/endpoints/{endpoint}/delete", p.deleteEndpoint)
+	p.webhooks("POST /webhooks/{account}/endpoints/{endpoint}/secret", p.revealSecret)
+	p.webhooks("GET /webhooks/{account}/events", p.eventsPage)
+	p.webhooks("GET /webhooks/{account}/events/{event}", p.eventPage)
+	p.webhooks("POST /webhooks/{account}/events/{event}/replay", p.replay)
+}
+
+// contentPolicy lets pages load what this server serves and nothing else.
+const contentPolicy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+// maxForm bounds what a form may send, in bytes.
+const maxForm = 1 << 20
+
+// ServeHTTP implements http.Handler.
+func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Security-Policy", contentPolicy)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "same-origin")
+	if p.cfg.Secure {
+		h.Set("Strict-Transport-Security", "max-age=31536000")
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	p.guard().Handler(&p.router).ServeHTTP(w, r)
+}
+
+// guard refuses forms that another site had a browser send.
+func (p *Portal) guard() *http.CrossOriginProtection {
+	guard := http.NewCrossOriginProtection()
+	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.fail(w, r, registry.ErrForbidden) }))
+	return guard
+}
+
+func (p *Portal) asset(w http.ResponseWriter, r *http.Request) error {
+	data, ok := p.assets[r.PathValue("file")]
+	if !ok {
+		return webhook.ErrNotFound
+	}
+	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+	http.ServeContent(w, r, r.PathValue("file"), time.Time{}, bytes.NewReader(data))
+	return nil
+}
+
+// page is what every page shows.
+type page struct {
+	Title, Section string
+	Account        registry.Account
+	User           registry.Account
+	Base           string
+	Notice         *notice
+	Version        string
+	// Here is the address of the page itself, from which htmx reads it anew;
+	// Live says whether it should.
+	Here string
+	Live bool
+}
+
+type notice struct{ Kind, Text string }
+
+// notices are told after a redirect, by the word in the query "done".
+var notices = map[string]notice{
+	"enabled":           {"good", "Webhooks are enabled. Add an endpoint to hear of changes."},
+	"disabled":          {"warn", "Webhooks are disabled: changes make no events."},
+	"revoked":           {"good", "The key is revoked. Programs that use it are refused from now on."},
+	"added":             {"good", "The endpoint is there. Events that it wants are sent to it from now on."},
+	"saved":             {"good", "Changes are saved."},
+	"endpoint-enabled":  {"good", "The endpoint is enabled."},
+	"endpoint-disabled": {"warn", "The endpoint is disabled. What was waiting for it is canceled."},
+	"deleted":           {"good", "The endpoint is deleted."},
+	"replayed":          {"good", "Sent again: the outcome shows below in a moment."},
+	"nobody":            {"warn", "No endpoint is there to send it to."},
+	"payload-gone":      {"bad", "The payload has expired: this event cannot be sent again."},
+}
+
+// visit is a request of somebody who is logged in.
+type visit struct {
+	*http.Request
+	w       http.ResponseWriter
+	p       *Portal
+	user    registry.Account
+	account registry.Account
+}
+
+func (p *Portal) member(route string, h func(*visit) error) {
+	p.router.Handle(route, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, err := p.session(r)
+		if errors.Is(err, webhook.ErrNotFound) {
+			p.toLogin(w, r)
+			return
+		}
+		if err == nil {
+			w.Header().Set("Cache-Control", "no-store")
+			err = h(&visit{Request: r, w: w, p: p, user: user, account: user})
+		}
+		if err != nil {
+			p.fail(w, r, err)
+		}
+	}))
+}
+
+func (p *Portal) owner(route string, h func(*visit) error) {
+	p.member(route, func(v *visit) (err error) {
+		v.account, err = p.store.Administers(v.Context(), v.user.ID, v.PathValue("account"))
+		if errors.Is(err, registry.ErrNotAdministrator) {
+			err = webhook.ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		return h(v)
+	})
+}
+
+func (p *Portal) webhooks(route string, h func(*visit) error) {
+	p.owner(route, func(v *visit) error {
+		if v.account.Application.IsZero() {
+			return v.redirect("/account/" + v.account.Name)
+		}
+		return h(v)
+	})
+}
+
+func (v *visit) base() string { return "/webhooks/" + v.account.Name }
+
+// redirect sends the browser to a page of ours (303, so that it asks with GET).
+func (v *visit) redirect(to string) error {
+	http.Redirect(v.w, v.Request, to, http.StatusSeeOther)
+	return nil
+}
+
+func (v *visit) page(title, section string) page {
+	pg := page{
+		Title: title, Section: section, Account: v.account, User: v.user, Base: v.base(), Version: v.p.cfg.Version,
+		Here: v.URL.RequestURI(),
+	}
+	if n, ok := notices[v.URL.Query().Get("done")]; ok {
+		pg.Notice = &n
+		// What was done is told once, not with every refresh.
+		here := *v.URL
+		query := here.Query()
+		query.Del("done")
+		here.RawQuery = query.Encode()
+		pg.Here = here.RequestURI()
+	}
+	return pg
+}
+
+// show renders a page whole before the first byte goes out, so that a fault
+// shows as an error page and not as half of this one.
+func (v *visit) show(status int, name string, data any) error {
+	return v.p.render(v.w, status, name, data)
+}
+
+func (p *Portal) render(w http.ResponseWriter, status int, name string, data any) error {
+	var b bytes.Buffer
+	if err := p.templates.ExecuteTemplate(&b, name, data); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write(b.Bytes()) // whoever asked has gone
+	return nil
+}
+
+// fail shows what went wrong.
+func (p *Portal) fail(w http.ResponseWriter, r *http.Request, err error) {
+	data := struct {
+		Title, Text, RequestID string
+	}{"Something went wrong", "The fault is ours. It is in the log under this number.", web.RequestID(r.Context())}
+	status := http.StatusInternalServerError
+	_, tooLarge := errors.AsType[*http.MaxBytesError](err)
+	switch {
+	case errors.Is(err, webhook.ErrNotFound):
+		status, data.Title, data.Text, data.RequestID = http.StatusNotFound, "Not found", "There is nothing here, or it is not yours to see.", ""
+	case errors.Is(err, registry.ErrForbidden):
+		status, data.Title, data.Text = http.StatusForbidden, "Refused", "This form was sent by another site. Go back and try again from here."
+	case tooLarge:
+		status, data.Title, data.Text = http.StatusRequestEntityTooLarge, "Too much", "The form sent more than fits."
+	case errors.Is(err, webhook.ErrUnavailable):
+		w.Header().Set("Retry-After", "2")
+		status, data.Title, data.Text = http.StatusServiceUnavailable, "Not available now", "The database cannot take this at the moment. Nothing was changed; try again."
+	}
+	if status >= http.StatusInternalServerError && !errors.Is(r.Context().Err(), context.Canceled) {
+		p.log.ErrorContext(r.Context(), "page failed", "request", data.RequestID, "error", err)
+	}
+	if err := p.render(w, status, "error.html", data); err != nil {
+		http.Error(w, data.Title, status)
+	}
+}
+
+// short leaves out what makes a URL long.
+func short(raw string) string {
+	const most = 60
+	u, err := url.Parse(raw)
+	if err == nil {
+		raw = u.Host + u.EscapedPath()
+	}
+	if runes := []rune(raw); len(runes) > most {
+		return string(runes[:most-1]) + "…"
+	}
+	return raw
+}
+
+// Broken shows the page for a handler that panicked.
+func (p *Portal) Broken(w http.ResponseWriter, r *http.Request) { p.fail(w, r, errors.New("panic")) }

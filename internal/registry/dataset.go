@@ -1,0 +1,162 @@
+package registry
+
+import (
+	"encoding/json"
+	"time"
+
+	"fanfare/internal/registry/shape"
+	"fanfare/internal/webhook"
+)
+
+// Dataset is a collection of samples that an account owns.
+type Dataset struct {
+	ID    webhook.ID
+	Owner Account
+	// Fields are the members that clients write, by DatasetFields.
+	Fields Fields
+	// Role is the caller's.
+	Role Role
+	// SamplesCount and CollaboratorsCount are derived.
+	SamplesCount       int64
+	CollaboratorsCount int64
+	CreatedAt          time.Time
+}
+
+// Name is the dataset's own name.
+func (d *Dataset) Name() string { return d.Fields.String("name") }
+
+// FullName is the owner's name, a slash and the dataset's own.
+func (d *Dataset) FullName() string { return d.Owner.Name + "/" + d.Name() }
+
+// Public datasets are visible to every account.
+func (d *Dataset) Public() bool { return d.Fields.Bool("public") }
+
+func flag(name, def string) Field {
+	return Field{Name: name, Default: def, Check: boolean}
+}
+
+// DatasetFields are the members of a dataset that clients write (contract
+// section 4.1), in the order in which texts name them.
+var DatasetFields = []Field{
+	{Name: "name", Fixed: true, Check: named(ValidDatasetName, notAName)},
+	{Name: "description", Default: `""`, Check: shortText},
+	{Name: "category", Default: `"other"`, Check: oneOf(
+		"street_scenery", "garden", "agriculture", "satellite", "people", "medical", "fruit", "other")},
+	{Name: "task_type", Default: `"segmentation-bitmap"`, Check: oneOf(
+		"segmentation-bitmap", "segmentation-bitmap-highres", "image-segmentation-sequence", "bboxes", "vector",
+		"image-vector-sequence", "keypoints", "pointcloud-cuboid", "pointcloud-cuboid-sequence",
+		"pointcloud-segmentation", "pointcloud-segmentation-sequence", "pointcloud-vector",
+		"pointcloud-vector-sequence", "multisensor-sequence", "")},
+	{Name: "task_attributes", Nullable: true, Default: "null", Check: shaped(shape.TaskAttributes)},
+	flag("public", "false"),
+	flag("archived", "false"),
+	{Name: "readme", Nullable: true, Default: `""`, Check: anyText},
+	{Name: "metadata", Default: "{}", Check: object},
+	{Name: "labeling_inactivity_timeout_seconds", Nullable: true, Default: "300", Check: integer},
+	{Name: "region_of_interest", Nullable: true, Default: "null", Check: object},
+	flag("enable_skip_labeling", "true"),
+	flag("enable_interpolation", "true"),
+	flag("enable_skip_reviewing", "false"),
+	flag("enable_ratings", "false"),
+	flag("enable_save_button", "false"),
+	flag("enable_label_status_verified", "false"),
+	flag("enable_same_dimensions_track_constraint", "false"),
+	flag("enable_3d_region_of_interest", "false"),
+	flag("enable_object_linking", "false"),
+	flag("use_timestamps_for_interpolation", "false"),
+	{Name: "enable_3d_cuboid_rotation", Nullable: true, Default: "false", Check: boolean},
+	{Name: "enable_confirm_on_submit", Nullable: true, Default: "false", Check: boolean},
+	flag("enable_object_link_category_restrictions", "false"),
+	flag("enable_extrapolation", "false"),
+}
+
+// labelStatuses are the states of a label, as statistics list them.
+var labelStatuses = []string{
+	"REVIEWED", "REVIEWING_IN_PROGRESS", "LABELED", "LABELING_IN_PROGRESS", "REJECTED", "PRELABELED", "SKIPPED",
+	"VERIFIED", "UNLABELED",
+}
+
+// Object is the dataset as a GET by somebody of the dataset's Role shows it.
+func (d *Dataset) Object() Object {
+	var o Object
+	o.text("name", d.Name())
+	o.text("full_name", d.FullName())
+	var owner Object
+	owner.text("username", d.Owner.Name)
+	owner.time("created_at", d.Owner.CreatedAt)
+	o.object("owner", owner)
+	for _, f := range DatasetFields[1:] {
+		o.add(f.Name, d.Fields[f.Name])
+	}
+	o.time("created_at", d.CreatedAt)
+	o.object("label_stats", d.labelStats())
+	o.int("samples_count", d.SamplesCount)
+	o.int("collaborators_count", d.CollaboratorsCount)
+	o.add("labelsets", List([]Object{d.groundTruth()}))
+	if d.Role == NoRole {
+		o.add("role", nil)
+	} else {
+		o.text("role", d.Role.String())
+	}
+	o.add("cloned_from", nil)
+	o.add("insights_urls", nil)
+	o.bool("noncollaborator_can_label", false)
+	o.bool("noncollaborator_can_review", false)
+	return o
+}
+
+func (d *Dataset) labelStats() Object {
+	var stats Object
+	for _, status := range labelStatuses {
+		n := int64(0)
+		if status == "UNLABELED" {
+			n = d.SamplesCount
+		}
+		stats.int(status, n)
+	}
+	stats.int("TOTAL", d.SamplesCount)
+	return stats
+}
+
+// groundTruth is the labelset that every dataset has.
+func (d *Dataset) groundTruth() Object {
+	var o Object
+	o.text("name", "ground-truth")
+	o.text("description", "")
+	o.bool("is_groundtruth", true)
+	o.time("created_at", d.CreatedAt)
+	return o
+}
+
+// owned is the dataset as its owner sees it.
+func (d Dataset) owned() Object {
+	d.Role = Admin
+	return d.Object()
+}
+
+// DatasetCreated is the event of a new dataset.
+func DatasetCreated(d *Dataset, at time.Time) Event {
+	return d.event("dataset.created", at, "Dataset "+plain(d.FullName())+" created.")
+}
+
+// DatasetUpdated is the event of a dataset of which the fields named changed.
+func DatasetUpdated(d *Dataset, changed []string, at time.Time) Event {
+	return d.event("dataset.updated", at, "Dataset "+plain(d.FullName())+" updated: "+enumerate(changed)+".")
+}
+
+// DatasetDeleted is the event of a dataset that is about to go.
+func DatasetDeleted(d *Dataset, at time.Time) Event {
+	return d.event("dataset.deleted", at, "Dataset "+plain(d.FullName())+" deleted.")
+}
+
+func (d *Dataset) event(eventType string, at time.Time, text string) Event {
+	return Event{
+		Type: eventType, At: at, Dataset: d.FullName(), Object: d.owned(), Text: text,
+		sheds: []Member{
+			{"task_attributes", json.RawMessage("null")},
+			{"readme", json.RawMessage(`""`)},
+			{"metadata", json.RawMessage("{}")},
+			{"region_of_interest", json.RawMessage("null")},
+		},
+	}
+}

@@ -1,0 +1,21 @@
+package registry
+
+import "errors"
+
+// Refusals that callers ask for with errors.Is. Their texts are what clients
+// are told; official SDKs tell some of them apart by their words.
+var (
+	// ErrForbidden means that the caller may see the thing but not do this.
+	ErrForbidden = errors.New("You do not have permission to perform this action.") //nolint:staticcheck,revive // told to clients
+	// ErrNotAdministrator means that only administrators of the organization
+	// may do this, and the caller is a plain member.
+	ErrNotAdministrator = errors.New("You need to be an administrator of this organization.") //nolint:staticcheck,revive // told to clients
+	// ErrDatasetExists means that the owner has a dataset of that name.
+	ErrDatasetExists = errors.New("You already have a dataset with this name.") //nolint:staticcheck,revive // told to clients
+	// ErrSampleExists means that the dataset has a sample of that name.
+	ErrSampleExists = errors.New("A sample with this name already exists.") //nolint:staticcheck,revive // told to clients
+)
+
+// NoSuchUser is what is wrong with a field that names an account nobody has,
+// or one that may not be named there.
+const NoSuchUser = "User does not exist."

@@ -1,0 +1,104 @@
+package registry
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// Event is one change, as the owner of the dataset is told of it.
+type Event struct {
+	Type string
+	// At is when the change was made.
+	At time.Time
+	// Dataset is the full name of the dataset at that moment.
+	Dataset string
+	// Object is the thing after the change; before it, when it is gone.
+	Object Object
+	// Text is one line for people.
+	Text string
+	// sheds are the members that Payload empties when there is too much, in
+	// this order, with their empty values.
+	sheds []Member
+}
+
+// APIVersion is the version of the payload's form.
+const APIVersion = "2021-08-01"
+
+// envelopeTime is the layout of the envelope's created_at, which prints
+// "+00:00" for UTC where objects print "Z".
+const envelopeTime = "2006-01-02T15:04:05.000000-07:00"
+
+// Payload is the JSON that is stored, signed and sent: six members in the
+// order of the documentation page. When it would be longer than most bytes,
+// large members of the object are emptied and named in its member "omitted".
+func (e *Event) Payload(most int) []byte {
+	object := e.Object
+	around := 160 + len(e.Dataset) + len(e.Type) + len(e.Text)
+	var omitted []string
+	for _, shed := range e.sheds {
+		if around+object.Size() <= most {
+			break
+		}
+		i := slices.IndexFunc(object, func(m Member) bool { return m.Name == shed.Name })
+		if bytes.Equal(object[i].Value, shed.Value) {
+			continue
+		}
+		if omitted == nil {
+			object = append(slices.Clip(slices.Clone(object)), Member{Name: "omitted"})
+		}
+		object[i] = shed
+		omitted = append(omitted, shed.Name)
+		object[len(object)-1].Value = []byte(`["` + strings.Join(omitted, `","`) + `"]`)
+	}
+	var envelope Object
+	envelope.text("event_type", e.Type)
+	envelope.text("created_at", e.At.UTC().Format(envelopeTime))
+	envelope.text("api_version", APIVersion)
+	envelope.text("dataset", e.Dataset)
+	envelope.object("object", object)
+	envelope.text("text", e.Text)
+	return envelope.Append(make([]byte, 0, envelope.Size()))
+}
+
+// EventTypes are the types of event that changes in datasets cause, with what
+// each means.
+var EventTypes = []struct{ Name, Means string }{
+	{"dataset.created", "A dataset was created."},
+	{"dataset.updated", "A property of a dataset was updated."},
+	{"dataset.deleted", "A dataset was deleted."},
+	{"sample.created", "A sample was created."},
+	{"sample.updated", "A property of a sample was updated."},
+	{"sample.deleted", "A sample was deleted."},
+	{"label.updated", "A label was created or a property of it was updated."},
+	{"label.deleted", "A label was deleted."},
+	{"issue.created", "An issue was created."},
+	{"issue.updated", "An issue got a reply or a property of it was updated."},
+	{"release.created", "A release was built."},
+}
+
+var escaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
+
+// plain makes what a user gave fit for a text: one line, and without the
+// characters that mean something to Slack, where <!channel> would ping people
+// (https://api.slack.com/reference/surfaces/formatting#escaping).
+func plain(s string) string {
+	var b strings.Builder
+	control := false
+	for _, r := range s {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
+			if !control {
+				b.WriteByte(' ')
+			}
+			control = true
+			continue
+		}
+		control = false
+		b.WriteRune(r)
+	}
+	return escaper.Replace(b.String())
+}
+
+func enumerate(names []string) string { return strings.Join(names, ", ") }

@@ -1,0 +1,452 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"fanfare/internal/registry"
+	"fanfare/internal/webhook"
+)
+
+const selectSample = `
+	SELECT s.id, s.name, s.attributes, s.metadata, s.readme, s.priority, s.created_at, labeler.name, reviewer.name, maker.name
+	FROM sample s
+	LEFT JOIN account labeler ON labeler.id = s.assigned_labeler
+	LEFT JOIN account reviewer ON reviewer.id = s.assigned_reviewer
+	LEFT JOIN account maker ON maker.id = s.created_by`
+
+func scanSample(row scanner) (*registry.Sample, error) {
+	var s registry.Sample
+	var name, readme, labeler, reviewer string
+	var attributes, metadata []byte
+	var priority float64
+	err := row.Scan(id(&s.ID), &name, &attributes, &metadata, &readme, &priority, intoTime{&s.CreatedAt},
+		intoText{&labeler}, intoText{&reviewer}, intoText{&s.CreatedBy})
+	if err != nil {
+		return nil, err
+	}
+	if attributes == nil {
+		attributes = []byte("null")
+	}
+	s.Fields = registry.Fields{
+		"name": registry.Quote(name), "attributes": attributes, "metadata": metadata, "readme": registry.Quote(readme),
+		"priority":         strconv.AppendFloat(nil, priority, 'g', -1, 64),
+		"assigned_labeler": quoteOrNull(labeler), "assigned_reviewer": quoteOrNull(reviewer),
+	}
+	return &s, nil
+}
+
+func quoteOrNull(s string) json.RawMessage {
+	if s == "" {
+		return json.RawMessage("null")
+	}
+	return registry.Quote(s)
+}
+
+// nullable is JSON as a query parameter, where null is NULL.
+func nullable(raw json.RawMessage) any {
+	if string(raw) == "null" {
+		return nil
+	}
+	return []byte(raw)
+}
+
+// SampleQuery says which samples a list holds, and in which order.
+type SampleQuery struct {
+	Slice
+	// Sort is one of the keys of SampleSorts; Descending turns it around.
+	// Samples without a value come last either way.
+	Sort       string
+	Descending bool
+	// Match lets a sample through by its name and metadata; nil lets all
+	// through.
+	Match func(name string, metadata json.RawMessage) bool
+}
+
+// SampleSorts are the columns by which lists of samples can be sorted.
+var SampleSorts = map[string]string{
+	"name": "s.name", "created_at": "s.created_at", "priority": "s.priority", "updated_at": "s.updated_at",
+	"gt_label__updated_at": "s.id",
+}
+
+// Samples lists samples of a dataset that the caller may see.
+func (s *Store) Samples(ctx context.Context, caller webhook.ID, ref DatasetRef, q SampleQuery) (*registry.Dataset, []*registry.Sample, error) {
+	d, err := s.Dataset(ctx, caller, ref)
+	if err != nil {
+		return nil, nil, err
+	}
+	direction := "ASC"
+	if q.Descending {
+		direction = "DESC"
+	}
+	order := fmt.Sprintf(" WHERE s.dataset_id = $1 ORDER BY %s %s, s.id %s", SampleSorts[q.Sort], direction, direction)
+	if q.Match == nil {
+		rows, err := s.query(ctx, selectSample+order+" LIMIT $2 OFFSET $3", key(d.ID), q.Limit, q.Offset)
+		samples, err := collect(rows, err, scanSample)
+		return d, samples, err
+	}
+	samples, err := s.matching(ctx, d.ID, order, q)
+	return d, samples, err
+}
+
+// matching reads the whole list in order and keeps what matches, a page of it
+// in memory at most.
+func (s *Store) matching(ctx context.Context, dataset webhook.ID, order string, q SampleQuery) (found []*registry.Sample, err error) {
+	rows, err := s.query(ctx, selectSample+order, key(dataset))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close() //nolint:errcheck // read to the end, or given up
+	for rows.Next() && len(found) < q.Limit {
+		sample, err := scanSample(rows)
+		if err != nil {
+			return nil, err
+		}
+		if !q.Match(sample.Name(), sample.Fields["metadata"]) {
+			continue
+		}
+		if q.Offset > 0 {
+			q.Offset--
+			continue
+		}
+		found = append(found, sample)
+	}
+	return found, translate(rows.Err())
+}
+
+const whereDatasetOfSample = ` AND x.id = (SELECT dataset_id FROM sample WHERE id = $2)`
+
+// Sample finds a sample that the caller may see, with its dataset.
+func (s *Store) Sample(ctx context.Context, caller, sampleID webhook.ID) (*registry.Dataset, *registry.Sample, error) {
+	d, err := scanDataset(s.row(ctx, selectDataset+whereDatasetOfSample, key(caller), key(sampleID)))
+	if err != nil {
+		return nil, nil, fmt.Errorf("dataset: %w", err)
+	}
+	sample, err := scanSample(s.row(ctx, selectSample+` WHERE s.id = $1`, key(sampleID)))
+	if err != nil {
+		return nil, nil, fmt.Errorf("sample: %w", err)
+	}
+	return d, sample, nil
+}
+
+// CreateSample makes a sample. Fields are complete, as registry.Create returns
+// them. A name that is taken is registry.ErrSampleExists.
+func (s *Store) CreateSample(ctx context.Context, caller registry.Account, ref DatasetRef, fields registry.Fields) (*registry.Dataset, *registry.Sample, error) {
+	var d *registry.Dataset
+	var sample *registry.Sample
+	err := s.write(ctx, func(t *tx) (err error) {
+		if d, err = t.datasetByRef(caller.ID, registry.Admin, ref); err != nil {
+			return err
+		}
+		made, err := t.addSamples(d, caller, []registry.Fields{fields})
+		if err != nil {
+			return err
+		}
+		if made[0] == nil {
+			return registry.ErrSampleExists
+		}
+		sample = made[0]
+		return nil
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("create sample: %w", err)
+	}
+	return d, sample, nil
+}
+
+// CreateSamples makes many samples, in slices. A name that is there already
+// returns the sample that bears it, unchanged.
+func (s *Store) CreateSamples(ctx context.Context, caller registry.Account, ref DatasetRef, list []registry.Fields) (*registry.Dataset, []*registry.Sample, error) {
+	d, err := s.checkSamples(ctx, caller, ref, list)
+	if err != nil {
+		return nil, nil, fmt.Errorf("create samples: %w", err)
+	}
+	samples := make([]*registry.Sample, 0, len(list))
+	for len(list) > 0 {
+		part := list[:min(slice, len(list))]
+		list = list[len(part):]
+		var made []*registry.Sample
+		err := s.write(ctx, func(t *tx) (err error) {
+			if d, err = t.datasetByRef(caller.ID, registry.Admin, ref); err != nil {
+				return err
+			}
+			if made, err = t.addSamples(d, caller, part); err != nil {
+				return err
+			}
+			return t.fillIn(d, made, part)
+		})
+		if err != nil {
+			return nil, nil, fmt.Errorf("create samples: %w", err)
+		}
+		samples = append(samples, made...)
+	}
+	return d, samples, nil
+}
+
+// checkSamples refuses a list of which any part would be refused, before the
+// first slice is written.
+func (s *Store) checkSamples(ctx context.Context, caller registry.Account, ref DatasetRef, list []registry.Fields) (d *registry.Dataset, err error) {
+	err = s.write(ctx, func(t *tx) error {
+		if d, err = t.datasetByRef(caller.ID, registry.Admin, ref); err != nil {
+			return err
+		}
+		assignees := t.assignees(d)
+		for _, fields := range list {
+			if err := assignees.check(fields); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return d, err
+}
+
+// addSamples inserts samples with their events. The place of one whose name is
+// taken stays nil.
+func (t *tx) addSamples(d *registry.Dataset, caller registry.Account, list []registry.Fields) ([]*registry.Sample, error) {
+	made := make([]*registry.Sample, len(list))
+	assignees := t.assignees(d)
+	at := now()
+	var created int64
+	for i, fields := range list {
+		if err := assignees.check(fields); err != nil {
+			return nil, err
+		}
+		sample := &registry.Sample{ID: t.s.ids.New(at), Fields: assignees.named(fields), CreatedBy: caller.Name, CreatedAt: at}
+		n, err := t.exec(`
+			INSERT INTO sample (id, dataset_id, name, attributes, metadata, readme, priority, assigned_labeler, assigned_reviewer,
+				created_by, created_at, updated_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)
+			ON CONFLICT (dataset_id, name) DO NOTHING`,
+			key(sample.ID), key(d.ID), sample.Name(), nullable(fields["attributes"]), []byte(fields["metadata"]),
+			fields.String("readme"), fields.Float("priority"), assignees.id(fields, "assigned_labeler"),
+			assignees.id(fields, "assigned_reviewer"), key(caller.ID), webhook.Micros(at))
+		if err != nil {
+			return nil, err
+		}
+		if n == 0 {
+			continue
+		}
+		made[i] = sample
+		created++
+		if err := t.emit(&d.Owner, registry.SampleCreated(d, sample, at)); err != nil {
+			return nil, err
+		}
+	}
+	return made, t.countSamples(d, created)
+}
+
+// countSamples keeps the number of a dataset's samples.
+func (t *tx) countSamples(d *registry.Dataset, more int64) error {
+	if more == 0 {
+		return nil
+	}
+	d.SamplesCount += more
+	_, err := t.exec(`UPDATE dataset SET samples_count = samples_count + $2 WHERE id = $1`, key(d.ID), more)
+	return err
+}
+
+// fillIn reads the samples whose names were taken.
+func (t *tx) fillIn(d *registry.Dataset, made []*registry.Sample, list []registry.Fields) (err error) {
+	for i, sample := range made {
+		if sample != nil {
+			continue
+		}
+		made[i], err = scanSample(t.row(selectSample+` WHERE s.dataset_id = $1 AND s.name = $2`, key(d.ID), list[i].String("name")))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// UpdateSample changes members of a sample, as registry.Patch returns them.
+func (s *Store) UpdateSample(ctx context.Context, caller, sampleID webhook.ID, patch registry.Fields) (*registry.Dataset, *registry.Sample, error) {
+	var d *registry.Dataset
+	var sample *registry.Sample
+	err := s.write(ctx, func(t *tx) (err error) {
+		if d, err = t.dataset(caller, registry.SampleRole(patch), whereDatasetOfSample, key(sampleID)); err != nil {
+			return err
+		}
+		if sample, err = scanSample(t.row(selectSample+` WHERE s.id = $1`, key(sampleID))); err != nil {
+			return err
+		}
+		return t.updateSample(d, sample, patch)
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("update sample: %w", err)
+	}
+	return d, sample, nil
+}
+
+func (t *tx) updateSample(d *registry.Dataset, sample *registry.Sample, patch registry.Fields) error {
+	assignees := t.assignees(d)
+	if err := assignees.check(patch); err != nil {
+		return err
+	}
+	was := sample.Name()
+	fields, changed := registry.Apply(registry.SampleFields, sample.Fields, assignees.named(patch))
+	if len(changed) == 0 {
+		return nil
+	}
+	if name := fields.String("name"); name != was {
+		var one int
+		err := t.row(`SELECT 1 FROM sample WHERE dataset_id = $1 AND name = $2`, key(d.ID), name).Scan(&one)
+		if err == nil {
+			return registry.ErrSampleExists
+		}
+		if !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+	}
+	sample.Fields = fields
+	at := now()
+	_, err := t.exec(`
+		UPDATE sample SET name = $2, attributes = $3, metadata = $4, readme = $5, priority = $6, updated_at = $7,
+			assigned_labeler = CASE WHEN $8 THEN $9 ELSE assigned_labeler END,
+			assigned_reviewer = CASE WHEN $10 THEN $11 ELSE assigned_reviewer END
+		WHERE id = $1`,
+		key(sample.ID), sample.Name(), nullable(fields["attributes"]), []byte(fields["metadata"]), fields.String("readme"),
+		fields.Float("priority"), webhook.Micros(at),
+		slices.Contains(changed, "assigned_labeler"), assignees.id(patch, "assigned_labeler"),
+		slices.Contains(changed, "assigned_reviewer"), assignees.id(patch, "assigned_reviewer"))
+	if err != nil {
+		return err
+	}
+	return t.emit(&d.Owner, registry.SampleUpdated(d, sample, was, changed, at))
+}
+
+// DeleteSample removes a sample.
+func (s *Store) DeleteSample(ctx context.Context, caller, sampleID webhook.ID) error {
+	err := s.write(ctx, func(t *tx) error {
+		d, err := t.dataset(caller, registry.Admin, whereDatasetOfSample, key(sampleID))
+		if err != nil {
+			return err
+		}
+		n, err := t.deleteSamples(d, []webhook.ID{sampleID})
+		if err == nil && n == 0 {
+			return webhook.ErrNotFound
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("delete sample: %w", err)
+	}
+	return nil
+}
+
+// DeleteSamples removes those of the samples named that are the dataset's, all
+// in one transaction, and says how many there were.
+func (s *Store) DeleteSamples(ctx context.Context, caller webhook.ID, ref DatasetRef, ids []webhook.ID) (deleted int64, err error) {
+	err = s.write(ctx, func(t *tx) error {
+		d, err := t.datasetByRef(caller, registry.Admin, ref)
+		if err != nil {
+			return err
+		}
+		deleted, err = t.deleteSamples(d, ids)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("delete samples: %w", err)
+	}
+	return deleted, nil
+}
+
+func (t *tx) deleteSamples(d *registry.Dataset, ids []webhook.ID) (deleted int64, err error) {
+	at := now()
+	for _, sampleID := range ids {
+		sample, err := scanSample(t.row(selectSample+` WHERE s.id = $1 AND s.dataset_id = $2`, key(sampleID), key(d.ID)))
+		if errors.Is(err, sql.ErrNoRows) {
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		if _, err := t.exec(`DELETE FROM sample WHERE id = $1`, key(sampleID)); err != nil {
+			return 0, err
+		}
+		deleted++
+		if err := t.emit(&d.Owner, registry.SampleDeleted(d, sample, at)); err != nil {
+			return 0, err
+		}
+	}
+	return deleted, t.countSamples(d, -deleted)
+}
+
+// assignees resolves the names of accounts to which samples are assigned.
+type assignees struct {
+	t       *tx
+	dataset *registry.Dataset
+	known   map[string]*registry.Account // by normal name; nil for one that may not be named
+}
+
+func (t *tx) assignees(d *registry.Dataset) *assignees {
+	return &assignees{t: t, dataset: d, known: map[string]*registry.Account{}}
+}
+
+// check finds the accounts that fields name. One that is not there, or may not
+// see the dataset, is a webhook.Invalid.
+func (a *assignees) check(fields registry.Fields) error {
+	var wrong webhook.Invalid
+	for _, field := range registry.Assignments {
+		name := fields.String(field)
+		if raw, ok := fields[field]; !ok || string(raw) == "null" {
+			continue
+		}
+		account, err := a.find(registry.NormalName(name))
+		if err != nil {
+			return err
+		}
+		if account == nil {
+			wrong.Add(field, registry.NoSuchUser)
+		}
+	}
+	return wrong.Err()
+}
+
+func (a *assignees) find(name string) (*registry.Account, error) {
+	account, ok := a.known[name]
+	if ok {
+		return account, nil
+	}
+	found, err := a.t.accountByName(name)
+	if err == nil && !a.dataset.Public() {
+		// Whoever may see a dataset finds it.
+		_, err = scanDataset(a.t.row(selectDataset+` AND x.id = $2`, key(found.ID), key(a.dataset.ID)))
+	}
+	switch {
+	case err == nil:
+		account = &found
+	case !errors.Is(err, sql.ErrNoRows):
+		return nil, err
+	}
+	a.known[name] = account
+	return account, nil
+}
+
+// named returns fields with accounts spelled as they spell themselves.
+func (a *assignees) named(fields registry.Fields) registry.Fields {
+	spelled := make(registry.Fields, len(fields))
+	for name, value := range fields {
+		spelled[name] = value
+	}
+	for _, field := range registry.Assignments {
+		if account := a.known[registry.NormalName(fields.String(field))]; account != nil {
+			spelled[field] = registry.Quote(account.Name)
+		}
+	}
+	return spelled
+}
+
+// id is the account that a field names, as a query parameter.
+func (a *assignees) id(fields registry.Fields, field string) any {
+	if account := a.known[registry.NormalName(fields.String(field))]; account != nil {
+		return key(account.ID)
+	}
+	return nil
+}

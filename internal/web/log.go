@@ -1,0 +1,87 @@
+package web
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"fanfare/internal/auth"
+)
+
+type contextKey int
+
+const requestKey contextKey = iota
+
+// RequestID is the id under which a request is logged.
+func RequestID(ctx context.Context) string {
+	s, _ := ctx.Value(requestKey).(string)
+	return s
+}
+
+// Log gives each request an id, which the answer carries as X-Request-Id,
+// writes a line when it is done, and turns a panic into what broken answers.
+// The line holds no query, no header and no body: they may be secret.
+func Log(log *slog.Logger, broken, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		id := strings.ToLower(auth.NewToken("")[:16])
+		w.Header().Set("X-Request-Id", id)
+		r = r.WithContext(context.WithValue(r.Context(), requestKey, id))
+		seen := &recorder{ResponseWriter: w}
+		defer func() {
+			if p := recover(); p != nil {
+				if p == http.ErrAbortHandler { //nolint:errorlint,err113 // net/http compares it so
+					panic(p)
+				}
+				log.ErrorContext(r.Context(), "panic", "request", id, "panic", p, "stack", string(debug.Stack()))
+				if seen.status == 0 {
+					broken.ServeHTTP(seen, r)
+				}
+			}
+			log.InfoContext(r.Context(), "request", "request", id, "method", r.Method, "path", short(r.URL.Path),
+				"status", seen.status, "bytes", seen.bytes, "took", time.Since(start).Round(time.Microsecond))
+		}()
+		next.ServeHTTP(seen, r)
+	})
+}
+
+// short bounds a path in a log line.
+func short(path string) string {
+	const most = 300
+	if len(path) > most {
+		path = path[:most] + "…"
+	}
+	return strings.ToValidUTF8(path, string(utf8.RuneError))
+}
+
+// recorder notes what was answered.
+type recorder struct {
+	http.ResponseWriter
+	status int
+	bytes  int64
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (r *recorder) WriteHeader(status int) {
+	if r.status == 0 {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (r *recorder) Write(b []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	n, err := r.ResponseWriter.Write(b)
+	r.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
