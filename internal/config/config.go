@@ -286,13 +286,12 @@ func variable(name string) string {
 	return "FANFARE_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 }
 
-// Loader reads a configuration. Its zero value reads the process's own
-// environment.
+// Loader reads a configuration.
 type Loader struct {
+	// Base is what counts where nothing else is said; often Default.
+	Base Config
 	// Lookup finds an environment variable: os.LookupEnv if nil.
 	Lookup func(string) (string, bool)
-	// Config is where the settings go; it starts as Default.
-	Config Config
 
 	file  string
 	flags map[string]string
@@ -324,7 +323,7 @@ func (l *Loader) Load() (*Config, error) {
 	if lookup == nil {
 		lookup = os.LookupEnv
 	}
-	l.Config = Default()
+	c := l.Base
 	if l.file == "" {
 		l.file, _ = lookup("FANFARE_CONFIG")
 	}
@@ -346,17 +345,17 @@ func (l *Loader) Load() (*Config, error) {
 		if source == "" {
 			continue
 		}
-		if problem := s.set(&l.Config, strings.TrimSpace(value)); problem != "" {
+		if problem := s.set(&c, strings.TrimSpace(value)); problem != "" {
 			if s.secret {
 				value = ""
 			}
 			return nil, &Error{Setting: source, Value: redact(value), Problem: problem, Example: s.example}
 		}
 	}
-	if !strings.HasPrefix(l.Config.Database, "sqlite:") && l.Config.SecretKey == nil {
+	if !strings.HasPrefix(c.Database, "sqlite:") && c.SecretKey == nil {
 		return nil, &Error{Setting: "-secret-key", Problem: "is needed with PostgreSQL", Example: "the output of: openssl rand -base64 32"}
 	}
-	return &l.Config, nil
+	return &c, nil
 }
 
 // maxFile bounds the file of settings, in bytes.

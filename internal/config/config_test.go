@@ -13,7 +13,7 @@ import (
 )
 
 func load(env map[string]string, args ...string) (*Config, error) {
-	l := Loader{Lookup: func(name string) (string, bool) { v, ok := env[name]; return v, ok }}
+	l := Loader{Base: Default(), Lookup: func(name string) (string, bool) { v, ok := env[name]; return v, ok }}
 	fs := flag.NewFlagSet("fanfare", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	l.Flags(fs)

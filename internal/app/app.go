@@ -1,0 +1,261 @@
+// Package app puts a node together from its parts, runs it, and takes it down
+// in the right order.
+package app
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	apiregistry "fanfare/internal/api/registry"
+	"fanfare/internal/auth"
+	"fanfare/internal/config"
+	"fanfare/internal/dispatch"
+	"fanfare/internal/egress"
+	"fanfare/internal/portal"
+	"fanfare/internal/store"
+	"fanfare/internal/web"
+	"fanfare/internal/webhook"
+)
+
+// OpenStore opens the database of a configuration. exclusive says that a node
+// is about to run on it.
+func OpenStore(ctx context.Context, cfg *config.Config, log *slog.Logger, exclusive bool) (*store.Store, error) {
+	key := cfg.SecretKey
+	if path, sqlite := strings.CutPrefix(cfg.Database, "sqlite:"); key == nil && sqlite {
+		var err error
+		if key, err = keyFile(path + ".key"); err != nil {
+			return nil, err
+		}
+	}
+	sealer, err := auth.NewSealer(key)
+	if err != nil {
+		return nil, err
+	}
+	disableAfter := cfg.DisableAfter
+	if disableAfter == 0 {
+		disableAfter = -1
+	}
+	return store.Open(ctx, cfg.Database, sealer, log, store.Config{
+		Exclusive: exclusive, MaxEvent: cfg.MaxEvent, DisableAfter: disableAfter,
+		Lease: 2*cfg.RequestTimeout + 30*time.Second,
+	})
+}
+
+// keyFile reads the secret key beside a SQLite database, and makes one on the
+// first start.
+func keyFile(path string) ([]byte, error) {
+	text, err := os.ReadFile(path) //nolint:gosec // beside the database that the operator names
+	if errors.Is(err, fs.ErrNotExist) {
+		return makeKeyFile(path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("secret key: %w", err)
+	}
+	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil || len(key) != auth.KeySize {
+		return nil, fmt.Errorf("secret key: %s does not hold %d bytes in base64", path, auth.KeySize)
+	}
+	return key, nil
+}
+
+func makeKeyFile(path string) ([]byte, error) {
+	key := auth.NewSecretKey()
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // beside the database that the operator names
+	if errors.Is(err, fs.ErrExist) {
+		return keyFile(path) // another process was faster
+	}
+	if err != nil {
+		return nil, fmt.Errorf("secret key: %w", err)
+	}
+	_, err = fmt.Fprintln(f, base64.StdEncoding.EncodeToString(key))
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return nil, fmt.Errorf("secret key: %w", err)
+	}
+	return key, nil
+}
+
+// Node is a node that is open and listens.
+type Node struct {
+	// Store is its database.
+	Store *store.Store
+	// URL is where it listens.
+	URL string
+
+	log        *slog.Logger
+	client     *egress.Client
+	dispatcher *dispatch.Dispatcher
+	listener   net.Listener
+	server     *http.Server
+	draining   atomic.Bool
+}
+
+// The bounds of a connection. Large bodies may take minutes on a slow line.
+const (
+	headerTimeout = 10 * time.Second
+	bodyTimeout   = 5 * time.Minute
+	idleTimeout   = 2 * time.Minute
+	maxHeader     = 64 << 10
+	// drainTimeout is how long requests that are being answered may take once
+	// the node is told to stop.
+	drainTimeout = 10 * time.Second
+)
+
+// Open opens the database and listens. Run serves; whoever does not call it
+// must Close the node's Store.
+func Open(ctx context.Context, cfg *config.Config, log *slog.Logger, version string) (*Node, error) {
+	s, err := OpenStore(ctx, cfg, log, true)
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{Store: s, log: log}
+	if err := n.open(ctx, cfg, version); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return n, nil
+}
+
+func (n *Node) open(ctx context.Context, cfg *config.Config, version string) (err error) {
+	n.client = egress.New(egress.Config{Allow: cfg.AllowNetworks, Timeout: cfg.RequestTimeout})
+	n.dispatcher = dispatch.New(n.Store, dispatch.NewHTTPCaller(n.client, version), n.log, dispatch.Config{
+		Rules:   dispatch.Rules{Schedule: webhook.Schedule(cfg.RetrySchedule), RetryAfterCap: time.Hour},
+		Timeout: cfg.RequestTimeout,
+	})
+	n.Store.Attach(n.dispatcher)
+	if n.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen); err != nil {
+		return fmt.Errorf("-listen %s: %w", cfg.Listen, err)
+	}
+	n.URL = "http://" + n.listener.Addr().String()
+	pages, err := portal.New(n.Store, n.log, portal.Config{Version: version, Secure: cfg.Secure(), HTTPSOnly: cfg.HTTPSOnly})
+	if err != nil {
+		return err
+	}
+	api := apiregistry.New(n.Store, n.log, web.Bounds{Wire: cfg.MaxBody, Unpacked: cfg.MaxUnpacked})
+	n.server = &http.Server{
+		Handler:           web.Log(n.log, broken(pages), n.faces(pages, api)),
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, WriteTimeout: bodyTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: maxHeader,
+		ErrorLog:       slog.NewLogLogger(n.log.Handler(), slog.LevelWarn),
+	}
+	return nil
+}
+
+// isPage reports whether a path is one of the pages. All others are the
+// registry's, whose clients take no prefix.
+func isPage(path string) bool {
+	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	switch first {
+	case "":
+		return path == "/" || path == ""
+	case "login", "logout", "account", "webhooks", "operator", "docs", "static", "metrics":
+		return true
+	default:
+		return false
+	}
+}
+
+// faces chooses who answers, by the raw path.
+func (n *Node) faces(pages, api http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch path := r.URL.EscapedPath(); {
+		case path == "/healthz":
+			web.JSON(w, http.StatusOK, []byte(`{"status":"ok"}`))
+		case path == "/readyz":
+			n.ready(w, r)
+		case isPage(path):
+			pages.ServeHTTP(w, r)
+		default:
+			api.ServeHTTP(w, r)
+		}
+	})
+}
+
+func broken(pages *portal.Portal) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if isPage(r.URL.EscapedPath()) {
+			pages.Broken(w, r)
+			return
+		}
+		apiregistry.Broken(w, r)
+	})
+}
+
+// ready says whether the node takes work: the database answers, and it is not
+// about to stop.
+func (n *Node) ready(w http.ResponseWriter, r *http.Request) {
+	if err := n.Store.Ping(r.Context()); err != nil || n.draining.Load() {
+		web.JSON(w, http.StatusServiceUnavailable, []byte(`{"status":"unavailable"}`))
+		return
+	}
+	web.JSON(w, http.StatusOK, []byte(`{"status":"ok"}`))
+}
+
+// Run serves until ctx ends, then takes the node down: requests that are being
+// answered are finished, calls in flight end or are given back, and the
+// database is closed.
+func (n *Node) Run(ctx context.Context) error {
+	defer n.Store.Close()
+	defer n.client.Close()
+	var background sync.WaitGroup
+	dispatching, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer background.Wait()
+	defer stop()
+	background.Go(func() {
+		if err := n.dispatcher.Run(dispatching); err != nil {
+			n.log.ErrorContext(ctx, "dispatcher", "error", err)
+		}
+	})
+	background.Go(func() { n.upkeep(dispatching) })
+
+	failed := make(chan error, 1)
+	go func() { failed <- n.server.Serve(n.listener) }()
+	n.log.InfoContext(ctx, "listening", "url", n.URL)
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	n.draining.Store(true)
+	n.log.InfoContext(ctx, "draining")
+	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	defer cancel()
+	if err := n.server.Shutdown(wait); err != nil {
+		n.log.WarnContext(ctx, "requests were cut short", "error", err)
+		_ = n.server.Close()
+	}
+	return nil
+}
+
+// upkeepEvery is how often the node looks for work that nobody waits for.
+const upkeepEvery = 5 * time.Second
+
+// upkeep removes what deleted datasets held, a slice at a time.
+func (n *Node) upkeep(ctx context.Context) {
+	tick := time.NewTicker(upkeepEvery)
+	defer tick.Stop()
+	for {
+		more, err := n.Store.RemoveDeleted(ctx)
+		if err != nil && ctx.Err() == nil {
+			n.log.ErrorContext(ctx, "upkeep", "error", err)
+		}
+		if more && err == nil && ctx.Err() == nil {
+			continue
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
