@@ -1,0 +1,45 @@
+# Everything a contributor needs: `make` alone lists it.
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -X main.version=$(VERSION)
+
+# The race detector is written in C: without a C compiler tests run without it.
+RACE := $(shell test "$$(go env CGO_ENABLED)" = 1 && command -v "$$(go env CC)" >/dev/null 2>&1 && echo -race)
+
+LINT := go tool -modfile=tools/go.mod golangci-lint
+
+.PHONY: help
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build ./fanfare, one static binary
+	CGO_ENABLED=0 go build -trimpath -ldflags "$(LDFLAGS)" -o fanfare ./cmd/fanfare
+
+.PHONY: run
+run: build ## build and start the demo: a throw-away database, a receiver and a feed of changes
+	./fanfare demo
+
+.PHONY: test
+test: ## run every test, under the race detector where there is a C compiler
+	@./scripts/test-deps
+	@$(MAKE) --no-print-directory go-test
+
+# Apart from test, so that RACE is found after a compiler was installed.
+.PHONY: go-test
+go-test:
+	@test -n "$(RACE)" || echo "No C compiler: the tests run without the race detector."
+	go test $(RACE) ./...
+
+.PHONY: lint
+lint: ## check formatting, style and the import rules
+	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; }
+	$(LINT) run ./...
+
+.PHONY: bench
+bench: ## run the benchmarks
+	go test -run '^$$' -bench . ./...
+
+.PHONY: clean
+clean: ## remove what the other targets made
+	rm -f fanfare coverage.out coverage.html
