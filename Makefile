@@ -1,12 +1,12 @@
 # Everything a contributor needs: `make` alone lists it.
 
-VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-LDFLAGS := -X main.version=$(VERSION)
+VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS = -X main.version=$(VERSION)
 
 # The race detector is written in C: without a C compiler tests run without it.
-RACE := $(shell test "$$(go env CGO_ENABLED)" = 1 && command -v "$$(go env CC)" >/dev/null 2>&1 && echo -race)
+RACE = $(shell test "$$(go env CGO_ENABLED)" = 1 && command -v "$$(go env CC)" >/dev/null 2>&1 && echo -race)
 
-LINT := go tool -modfile=tools/go.mod golangci-lint
+LINT = go tool -modfile=tools/go.mod golangci-lint
 
 .PHONY: help
 help: ## list these targets
