@@ -23,8 +23,8 @@ type recorder struct {
 	skipped, failed string
 }
 
-func (r *recorder) Helper()                       {}
-func (r *recorder) Skip(args ...any)              { r.skipped = fmt.Sprint(args...) }
+func (r *recorder) Helper()                      {}
+func (r *recorder) Skip(args ...any)             { r.skipped = fmt.Sprint(args...) }
 func (r *recorder) Fatalf(form string, a ...any) { r.failed = fmt.Sprintf(form, a...); panic(r) }
 
 func TestMissing(t *testing.T) {
