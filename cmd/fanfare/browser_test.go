@@ -15,6 +15,7 @@ import (
 // it, watch retries through an outage of the receiver and a crash of the node.
 // Every page on the way is looked at.
 func TestADatasetOwnerInABrowser(t *testing.T) {
+	t.Parallel()
 	in := install(t, storetest.SQLite(t), []string{"john"}, "-retry-schedule", "200ms,400ms,1s,2s,3s,5s,5s,5s,5s")
 	in.start()
 	r := newReceiver(t)

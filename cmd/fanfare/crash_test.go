@@ -17,6 +17,7 @@ import (
 // what is there has one event; and an event that arrived twice is the same
 // message with the same bytes.
 func TestKillingTheNodeLosesNothing(t *testing.T) {
+	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		const rounds, workers, perRound = 5, 4, 60
 		in := install(t, url, []string{"jane"}, "-retry-schedule", "100ms,200ms,400ms,800ms,2s,5s,5s,5s",
@@ -120,6 +121,7 @@ func anyOf(names map[string]bool, body string) bool {
 }
 
 func TestSIGTERMDrainsAndExitsWithZero(t *testing.T) {
+	t.Parallel()
 	in := install(t, storetest.SQLite(t), []string{"jane"})
 	r := newReceiver(t)
 	in.start()
@@ -132,6 +134,7 @@ func TestSIGTERMDrainsAndExitsWithZero(t *testing.T) {
 }
 
 func TestASecondNodeOnTheSameFileIsRefusedClearly(t *testing.T) {
+	t.Parallel()
 	in := install(t, storetest.SQLite(t), nil)
 	in.start()
 	out, err := fanfare(t.Context(), in.with("serve", "-listen", "127.0.0.1:0")...).CombinedOutput()

@@ -147,7 +147,9 @@ func (b *Browser) Look(name string) {
 		for _, scheme := range []string{"light", "dark"} {
 			do(b, "color scheme", chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 				_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-					Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+					Features: []*emulation.MediaFeature{
+						{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"},
+					},
 				})
 				return err
 			}))
