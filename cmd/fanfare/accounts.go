@@ -5,6 +5,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fanfare/internal/app"
+	"fanfare/internal/auth"
+	"fanfare/internal/registry"
+	"fanfare/internal/signature"
+	"fanfare/internal/store"
+	"fanfare/internal/webhook"
 	"fmt"
 	"io"
 	"log/slog"
@@ -16,13 +22,6 @@ import (
 	"time"
 
 	"golang.org/x/term"
-
-	"fanfare/internal/app"
-	"fanfare/internal/auth"
-	"fanfare/internal/registry"
-	"fanfare/internal/signature"
-	"fanfare/internal/store"
-	"fanfare/internal/webhook"
 )
 
 func fieldsOf(name string) []string { return strings.Fields(name) }
@@ -107,7 +106,7 @@ func (c *cli) password(in *input) (string, error) {
 		}
 		return auth.HashPassword(strings.TrimRight(line, "\r\n"))
 	}
-	terminal := int(c.in.Fd()) //nolint:gosec // a file descriptor is small
+	terminal := int(c.in.Fd())
 	if !term.IsTerminal(terminal) {
 		return "", errors.New("no terminal to ask for a password: give it on the standard input with -password-stdin")
 	}
@@ -214,7 +213,7 @@ func verify(_ context.Context, c *cli, in *input) error {
 	if in.secret == "" || in.headers == "" {
 		return errors.New("-secret and -headers are needed, for example: fanfare verify -secret whsec_… -headers headers.txt < body.json")
 	}
-	text, err := os.ReadFile(in.headers)
+	text, err := os.ReadFile(in.headers) //nolint:gosec // whoever runs the command names the file
 	if err != nil {
 		return fmt.Errorf("-headers: %w", err)
 	}
@@ -224,7 +223,7 @@ func verify(_ context.Context, c *cli, in *input) error {
 	}
 	var body io.Reader = c.in
 	if in.body != "-" {
-		f, err := os.Open(in.body)
+		f, err := os.Open(in.body) //nolint:gosec // whoever runs the command names the file
 		if err != nil {
 			return fmt.Errorf("-body: %w", err)
 		}

@@ -1,13 +1,12 @@
 package main
 
 import (
+	"fanfare/internal/browsertest"
+	"fanfare/internal/store/storetest"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
-
-	"fanfare/internal/browsertest"
-	"fanfare/internal/store/storetest"
 )
 
 // TestADatasetOwnerInABrowser walks the way of somebody who is new: log in,

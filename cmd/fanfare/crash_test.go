@@ -1,14 +1,13 @@
 package main
 
 import (
+	"fanfare/internal/store/storetest"
 	"fmt"
 	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
-
-	"fanfare/internal/store/storetest"
 )
 
 // TestKillingTheNodeLosesNothing changes samples from several sides while the

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fanfare/internal/config"
 	"flag"
 	"fmt"
 	"io"
@@ -13,8 +14,6 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
-
-	"fanfare/internal/config"
 )
 
 // version is set by the Makefile; a build without it tells its module version.

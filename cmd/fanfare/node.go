@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"fanfare/internal/app"
+	"fanfare/internal/config"
+	"fanfare/internal/demo"
 	"fmt"
 	"net/netip"
 	"os"
@@ -9,10 +12,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-
-	"fanfare/internal/app"
-	"fanfare/internal/config"
-	"fanfare/internal/demo"
 )
 
 func serve(ctx context.Context, c *cli, in *input) error {

@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 const testKey = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 
 func fanfare(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, os.Args[0], args...) //nolint:gosec // this very binary
+	cmd := exec.CommandContext(ctx, os.Args[0], args...)
 	cmd.Env = append(os.Environ(), runMain+"=1")
 	return cmd
 }
@@ -72,7 +72,7 @@ const password = "correct horse battery"
 
 func install(t *testing.T, database string, accounts []string, flags ...string) *installation {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // at once
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func (in *installation) terminate() int {
 
 // call makes an API call as an account; an error means that no answer came.
 func (in *installation) call(as, method, path, body string) (int, map[string]any, error) {
-	req, err := http.NewRequest(method, in.url+path, strings.NewReader(body)) //nolint:noctx // the node may die, not the test
+	req, err := http.NewRequest(method, in.url+path, strings.NewReader(body))
 	if err != nil {
 		return 0, nil, err
 	}
@@ -160,7 +160,7 @@ func (in *installation) call(as, method, path, body string) (int, map[string]any
 	if err != nil {
 		return 0, nil, err
 	}
-	defer res.Body.Close() //nolint:errcheck // read below
+	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
 	if err != nil {
 		return 0, nil, err
@@ -281,11 +281,11 @@ func (in *installation) browserless(name string) *http.Client {
 		in.t.Fatal(err)
 	}
 	client := &http.Client{Jar: jar}
-	res, err := client.PostForm(in.url+"/login", map[string][]string{"account": {name}, "password": {password}}) //nolint:noctx // a test
+	res, err := client.PostForm(in.url+"/login", map[string][]string{"account": {name}, "password": {password}})
 	if err != nil {
 		in.t.Fatal(err)
 	}
-	defer res.Body.Close() //nolint:errcheck // only the status counts
+	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK || res.Request.URL.Path != "/account/"+name {
 		in.t.Fatalf("log in as %s: %d at %s", name, res.StatusCode, res.Request.URL)
 	}
@@ -295,11 +295,11 @@ func (in *installation) browserless(name string) *http.Client {
 // form posts a form of the portal and returns the page it leads to.
 func (in *installation) form(client *http.Client, path string, fields map[string][]string) (at, page string) {
 	in.t.Helper()
-	res, err := client.PostForm(in.url+path, fields) //nolint:noctx // a test
+	res, err := client.PostForm(in.url+path, fields)
 	if err != nil {
 		in.t.Fatal(err)
 	}
-	defer res.Body.Close() //nolint:errcheck // read below
+	defer res.Body.Close()
 	var b bytes.Buffer
 	if _, err := b.ReadFrom(res.Body); err != nil {
 		in.t.Fatal(err)
@@ -334,7 +334,7 @@ func (in *installation) names(page int) (names []string) {
 	if err != nil {
 		in.t.Fatal(err)
 	}
-	defer res.Body.Close() //nolint:errcheck // read below
+	defer res.Body.Close()
 	var list []struct{ Name string }
 	if err := json.NewDecoder(res.Body).Decode(&list); err != nil {
 		in.t.Fatal(err)

@@ -6,6 +6,14 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"fanfare/internal/auth"
+	"fanfare/internal/config"
+	"fanfare/internal/dispatch"
+	"fanfare/internal/egress"
+	"fanfare/internal/portal"
+	"fanfare/internal/store"
+	"fanfare/internal/web"
+	"fanfare/internal/webhook"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -18,14 +26,6 @@ import (
 	"time"
 
 	apiregistry "fanfare/internal/api/registry"
-	"fanfare/internal/auth"
-	"fanfare/internal/config"
-	"fanfare/internal/dispatch"
-	"fanfare/internal/egress"
-	"fanfare/internal/portal"
-	"fanfare/internal/store"
-	"fanfare/internal/web"
-	"fanfare/internal/webhook"
 )
 
 // OpenStore opens the database of a configuration. exclusive says that a node

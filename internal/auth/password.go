@@ -49,15 +49,15 @@ func HashPassword(password string) (string, error) {
 // CheckPassword reports whether a password is the one that hash was made of.
 // It takes as long when hash is "", so that nobody learns which accounts exist.
 func CheckPassword(hash, password string) bool {
-	real := hash != ""
-	if !real {
+	exists := hash != ""
+	if !exists {
 		hash = phc(make([]byte, argonSalt), make([]byte, argonKey))
 	}
 	salt, want, err := parsePHC(hash)
 	if err != nil || utf8.RuneCountInString(password) > MaxPassword {
 		return false
 	}
-	return subtle.ConstantTimeCompare(derive(password, salt), want) == 1 && real
+	return subtle.ConstantTimeCompare(derive(password, salt), want) == 1 && exists
 }
 
 func derive(password string, salt []byte) []byte {

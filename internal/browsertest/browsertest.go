@@ -4,6 +4,7 @@ package browsertest
 
 import (
 	"context"
+	"fanfare/internal/harness"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,8 +15,6 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
-
-	"fanfare/internal/harness"
 )
 
 // patience bounds each step, so that a test ends which waits for something
@@ -159,7 +158,7 @@ func (b *Browser) Look(name string) {
 			if dir := os.Getenv("FANFARE_SCREENSHOTS"); dir != "" {
 				picture := do(b, "screenshot", chromedp.FullScreenshot(100))
 				file := filepath.Join(dir, fmt.Sprintf("%s-%d-%s.png", name, width, scheme))
-				if err := os.WriteFile(file, picture, 0o600); err != nil {
+				if err := os.WriteFile(file, picture, 0o600); err != nil { //nolint:gosec // whoever runs the tests names the directory
 					b.t.Fatal(err)
 				}
 			}

@@ -84,7 +84,8 @@ type setting struct {
 
 // settings lists every setting, in the order in which they are printed.
 var settings = []setting{
-	{name: "listen", usage: "`address` to listen on", example: "127.0.0.1:8080",
+	{
+		name: "listen", usage: "`address` to listen on", example: "127.0.0.1:8080",
 		get: func(c *Config) string { return c.Listen },
 		set: func(c *Config, v string) string {
 			_, port, err := net.SplitHostPort(v)
@@ -93,8 +94,10 @@ var settings = []setting{
 			}
 			c.Listen = v
 			return ""
-		}},
-	{name: "database", usage: "`URL` of the database: sqlite:PATH or postgres://…", example: "sqlite:fanfare.db",
+		},
+	},
+	{
+		name: "database", usage: "`URL` of the database: sqlite:PATH or postgres://…", example: "sqlite:fanfare.db",
 		get: func(c *Config) string { return redact(c.Database) },
 		set: func(c *Config, v string) string {
 			path, sqlite := strings.CutPrefix(v, "sqlite:")
@@ -106,8 +109,10 @@ var settings = []setting{
 			}
 			c.Database = v
 			return ""
-		}},
-	{name: "public-url", usage: "`URL` by which people reach this node", example: "https://webhooks.example.com",
+		},
+	},
+	{
+		name: "public-url", usage: "`URL` by which people reach this node", example: "https://webhooks.example.com",
 		get: func(c *Config) string { return c.PublicURL },
 		set: func(c *Config, v string) string {
 			u, err := url.Parse(v)
@@ -116,8 +121,10 @@ var settings = []setting{
 			}
 			c.PublicURL = u.Scheme + "://" + u.Host
 			return ""
-		}},
-	{name: "secret-key", usage: "base64 `key` of 32 bytes that seals secrets in the database (with SQLite: made beside the file when not given)",
+		},
+	},
+	{
+		name: "secret-key", usage: "base64 `key` of 32 bytes that seals secrets in the database (with SQLite: made beside the file when not given)",
 		example: "the output of: openssl rand -base64 32", secret: true,
 		get: func(c *Config) string {
 			if c.SecretKey == nil {
@@ -132,8 +139,10 @@ var settings = []setting{
 			}
 			c.SecretKey = key
 			return ""
-		}},
-	{name: "retry-schedule", usage: "`waits` before each retry, separated by commas; empty for one attempt", example: "5s,5m,30m,2h,5h,10h,10h",
+		},
+	},
+	{
+		name: "retry-schedule", usage: "`waits` before each retry, separated by commas; empty for one attempt", example: "5s,5m,30m,2h,5h,10h,10h",
 		get: func(c *Config) string {
 			texts := make([]string, len(c.RetrySchedule))
 			for i, d := range c.RetrySchedule {
@@ -157,12 +166,14 @@ var settings = []setting{
 				return "has more than 100 retries"
 			}
 			return ""
-		}},
+		},
+	},
 	duration("request-timeout", "`duration` that one call may take in all", "15s", 10*time.Millisecond, 5*time.Minute,
 		func(c *Config) *time.Duration { return &c.RequestTimeout }),
 	duration("disable-after", "`duration` of nothing but failures after which an endpoint is disabled; 0 is never", "120h", 0, 10*365*24*time.Hour,
 		func(c *Config) *time.Duration { return &c.DisableAfter }),
-	{name: "allow-networks", usage: "private `networks` that endpoints may reach, as CIDRs separated by commas", example: "10.0.0.0/8,fd00::/8",
+	{
+		name: "allow-networks", usage: "private `networks` that endpoints may reach, as CIDRs separated by commas", example: "10.0.0.0/8,fd00::/8",
 		get: func(c *Config) string {
 			texts := make([]string, len(c.AllowNetworks))
 			for i, p := range c.AllowNetworks {
@@ -183,8 +194,10 @@ var settings = []setting{
 				c.AllowNetworks = append(c.AllowNetworks, p.Masked())
 			}
 			return ""
-		}},
-	{name: "https-only", usage: "refuse endpoints with plain http", example: "true", isBool: true,
+		},
+	},
+	{
+		name: "https-only", usage: "refuse endpoints with plain http", example: "true", isBool: true,
 		get: func(c *Config) string { return strconv.FormatBool(c.HTTPSOnly) },
 		set: func(c *Config, v string) string {
 			b, err := strconv.ParseBool(v)
@@ -193,8 +206,10 @@ var settings = []setting{
 			}
 			c.HTTPSOnly = b
 			return ""
-		}},
-	{name: "log-format", usage: "`format` of log lines: text or json", example: "json",
+		},
+	},
+	{
+		name: "log-format", usage: "`format` of log lines: text or json", example: "json",
 		get: func(c *Config) string { return c.LogFormat },
 		set: func(c *Config, v string) string {
 			if v != "text" && v != "json" {
@@ -202,11 +217,13 @@ var settings = []setting{
 			}
 			c.LogFormat = v
 			return ""
-		}},
+		},
+	},
 	size("max-body", "`bytes` that the body of a request may have as sent", "33554432", func(c *Config) *int64 { return &c.MaxBody }),
 	size("max-unpacked-body", "`bytes` that the body of a request may have after decompression", "134217728",
 		func(c *Config) *int64 { return &c.MaxUnpacked }),
-	{name: "max-event", usage: "`bytes` that the payload of a registry event may have before parts of it are left out", example: "262144",
+	{
+		name: "max-event", usage: "`bytes` that the payload of a registry event may have before parts of it are left out", example: "262144",
 		get: func(c *Config) string { return strconv.Itoa(c.MaxEvent) },
 		set: func(c *Config, v string) string {
 			n, err := strconv.Atoi(v)
@@ -215,11 +232,13 @@ var settings = []setting{
 			}
 			c.MaxEvent = n
 			return ""
-		}},
+		},
+	},
 }
 
 func duration(name, usage, example string, least, most time.Duration, field func(*Config) *time.Duration) setting {
-	return setting{name: name, usage: usage, example: example,
+	return setting{
+		name: name, usage: usage, example: example,
 		get: func(c *Config) string { return plain(*field(c)) },
 		set: func(c *Config, v string) string {
 			d, err := time.ParseDuration(v)
@@ -228,11 +247,13 @@ func duration(name, usage, example string, least, most time.Duration, field func
 			}
 			*field(c) = d
 			return ""
-		}}
+		},
+	}
 }
 
 func size(name, usage, example string, field func(*Config) *int64) setting {
-	return setting{name: name, usage: usage, example: example,
+	return setting{
+		name: name, usage: usage, example: example,
 		get: func(c *Config) string { return strconv.FormatInt(*field(c), 10) },
 		set: func(c *Config, v string) string {
 			n, err := strconv.ParseInt(v, 10, 64)
@@ -241,7 +262,8 @@ func size(name, usage, example string, field func(*Config) *int64) setting {
 			}
 			*field(c) = n
 			return ""
-		}}
+		},
+	}
 }
 
 // plain is a duration without the zeros that time.Duration prints.

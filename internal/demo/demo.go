@@ -5,17 +5,16 @@ package demo
 
 import (
 	"context"
-	"fmt"
-	"log/slog"
-	"net"
-	"net/http"
-	"time"
-
 	"fanfare/internal/auth"
 	"fanfare/internal/registry"
 	"fanfare/internal/signature"
 	"fanfare/internal/store"
 	"fanfare/internal/webhook"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
 )
 
 // Demo is what the demo made.

@@ -4,14 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fanfare/internal/egress"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/netip"
 	"time"
-
-	"fanfare/internal/egress"
 )
 
 // feed changes the dataset jane/flowers through the public API.

@@ -3,14 +3,13 @@ package demo
 import (
 	_ "embed"
 	"encoding/json"
+	"fanfare/internal/signature"
 	"html/template"
 	"io"
 	"net/http"
 	"slices"
 	"sync"
 	"time"
-
-	"fanfare/internal/signature"
 )
 
 // receiver is what a dataset owner would write: it checks the signature of each

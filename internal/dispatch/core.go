@@ -2,9 +2,8 @@ package dispatch
 
 import (
 	"container/heap"
-	"time"
-
 	"fanfare/internal/webhook"
+	"time"
 )
 
 // Limits bound what one node holds and does at a time.
@@ -348,7 +347,7 @@ func (c *core) forget(l *lane) {
 }
 
 // clock is the lanes that wait for a time, the earliest first.
-type clock []*lane
+type clock []*lane //nolint:recvcheck // as container/heap wants it
 
 func (c clock) Len() int           { return len(c) }
 func (c clock) Less(i, j int) bool { return c[i].wakeAt.Before(c[j].wakeAt) }

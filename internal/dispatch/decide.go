@@ -1,12 +1,11 @@
 package dispatch
 
 import (
+	"fanfare/internal/webhook"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
-
-	"fanfare/internal/webhook"
 )
 
 // Rules are the settings that decide what follows a call.

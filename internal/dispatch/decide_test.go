@@ -1,11 +1,10 @@
 package dispatch
 
 import (
+	"fanfare/internal/webhook"
 	"fmt"
 	"testing"
 	"time"
-
-	"fanfare/internal/webhook"
 )
 
 var noon = time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)

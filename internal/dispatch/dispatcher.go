@@ -3,12 +3,11 @@ package dispatch
 import (
 	"context"
 	"errors"
+	"fanfare/internal/webhook"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"time"
-
-	"fanfare/internal/webhook"
 )
 
 // Queue is where deliveries wait and where their outcomes are kept.

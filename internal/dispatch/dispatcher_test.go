@@ -2,16 +2,15 @@ package dispatch_test
 
 import (
 	"context"
+	"fanfare/internal/dispatch"
+	"fanfare/internal/store"
+	"fanfare/internal/store/storetest"
+	"fanfare/internal/webhook"
 	"fmt"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"fanfare/internal/dispatch"
-	"fanfare/internal/store"
-	"fanfare/internal/store/storetest"
-	"fanfare/internal/webhook"
 )
 
 // receiver answers calls as it is told, and remembers them.

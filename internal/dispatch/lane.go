@@ -1,9 +1,8 @@
 package dispatch
 
 import (
-	"time"
-
 	"fanfare/internal/webhook"
+	"time"
 )
 
 // kind tells first attempts from what keeps its own time.

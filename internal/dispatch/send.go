@@ -3,16 +3,15 @@ package dispatch
 import (
 	"bytes"
 	"context"
+	"fanfare/internal/egress"
+	"fanfare/internal/signature"
+	"fanfare/internal/webhook"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
-
-	"fanfare/internal/egress"
-	"fanfare/internal/signature"
-	"fanfare/internal/webhook"
 )
 
 // HTTPCaller sends deliveries as signed POST requests. It implements Caller.
@@ -64,7 +63,7 @@ func (c *HTTPCaller) Call(ctx context.Context, to *webhook.Endpoint, j *webhook.
 		a.Outcome = webhook.TimedOut
 	case egress.Canceled:
 		a.Outcome = webhook.NotSent
-	default:
+	case egress.Unreachable:
 		a.Outcome = webhook.Unreachable
 	}
 	a.Error = sentence(egress.Explain(err))

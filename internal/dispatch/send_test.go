@@ -2,6 +2,9 @@ package dispatch
 
 import (
 	"context"
+	"fanfare/internal/egress"
+	"fanfare/internal/signature"
+	"fanfare/internal/webhook"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -12,10 +15,6 @@ import (
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 	svix "github.com/svix/svix-webhooks/go"
-
-	"fanfare/internal/egress"
-	"fanfare/internal/signature"
-	"fanfare/internal/webhook"
 )
 
 func newCaller(t *testing.T, timeout time.Duration) *HTTPCaller {

@@ -120,7 +120,7 @@ func (c *Client) Do(ctx context.Context, req *http.Request) (*Response, error) {
 // read takes the body up to the limit, keeps what came before an error, and
 // closes it. What lies beyond the limit costs the connection, not our time.
 func (r *Response) read(resp *http.Response, limit int64) error {
-	defer resp.Body.Close()
+	defer resp.Body.Close() //nolint:errcheck // only read
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		// Nobody asked for it, and such a body ignores the context.
 		return errors.New("protocol switched unasked")

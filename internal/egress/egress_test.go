@@ -47,8 +47,10 @@ func TestAddressesThatAreNotPublicAreBlocked(t *testing.T) {
 }
 
 func TestPublicAddressesAreNotBlocked(t *testing.T) {
-	for _, address := range []string{"1.1.1.1", "8.8.8.8", "100.63.255.255", "100.128.0.0", "172.32.0.1", "198.20.0.1", "223.255.255.255",
-		"2606:4700:4700::1111", "2a00:1450:4001::1", "::ffff:8.8.8.8", "64:ff9b::808:808"} {
+	for _, address := range []string{
+		"1.1.1.1", "8.8.8.8", "100.63.255.255", "100.128.0.0", "172.32.0.1", "198.20.0.1", "223.255.255.255",
+		"2606:4700:4700::1111", "2a00:1450:4001::1", "::ffff:8.8.8.8", "64:ff9b::808:808",
+	} {
 		if class := blocked(netip.MustParseAddr(address)); class != "" {
 			t.Errorf("%s is taken for %s", address, class)
 		}

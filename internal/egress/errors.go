@@ -18,13 +18,13 @@ import (
 type Kind string
 
 const (
-	// Blocked: the address is not public; nothing was sent. See [ErrBlocked].
+	// Blocked says that the address is not public; nothing was sent. See [ErrBlocked].
 	Blocked Kind = "blocked"
-	// Timeout: the request did not end in time; it may have been received.
+	// Timeout says that the request did not end in time; it may have been received.
 	Timeout Kind = "timeout"
-	// Canceled: the caller ended the request, which says nothing of the receiver.
+	// Canceled says that the caller ended the request, which says nothing of the receiver.
 	Canceled Kind = "canceled"
-	// Unreachable: everything else, from an unknown name to a response that
+	// Unreachable is everything else, from an unknown name to a response that
 	// breaks off.
 	Unreachable Kind = "unreachable"
 )

@@ -38,7 +38,7 @@ func AfterExit(as *syscall.Credential, script string, args ...string) (now func(
 	// The shell waits for the end of its input, a pipe whose other end only
 	// this process holds: the kernel closes it when the process is gone.
 	argv := append([]string{"-c", "cat >/dev/null\n" + script, "after-exit"}, args...)
-	cmd := exec.Command("sh", argv...) //nolint:noctx // it outlives every context of this process
+	cmd := exec.Command("sh", argv...) //nolint:noctx,gosec // it outlives every context of this process, and the script is the caller's own
 	cmd.Dir = "/"
 	// A session of its own, so that an interrupt typed at the terminal ends
 	// the tests and not what cleans up after them.

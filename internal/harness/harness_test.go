@@ -2,6 +2,7 @@ package harness_test
 
 import (
 	"bufio"
+	"fanfare/internal/harness"
 	"fmt"
 	"os"
 	"os/exec"
@@ -9,8 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"fanfare/internal/harness"
 )
 
 // crashDirectory names, in the child process of TestAfterExit, the directory

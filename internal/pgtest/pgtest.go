@@ -6,8 +6,10 @@ package pgtest
 import (
 	"context"
 	"errors"
+	"fanfare/internal/harness"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"os/user"
@@ -20,8 +22,6 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
-
-	"fanfare/internal/harness"
 )
 
 // URL makes an empty database on a PostgreSQL of this test process and returns
@@ -88,10 +88,12 @@ var start = sync.OnceValues(func() (*server, error) {
 	// fsync would only cost time.
 	for _, args := range [][]string{
 		{"initdb", "-D", data, "-U", "fanfare", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"},
-		{"pg_ctl", "-D", data, "-l", filepath.Join(dir, "log"), "-w", "-s", "-t", "60",
-			"-o", fmt.Sprintf("-p %d -k %s -h 127.0.0.1 -c fsync=off -c max_connections=200", port, dir), "start"},
+		{
+			"pg_ctl", "-D", data, "-l", filepath.Join(dir, "log"), "-w", "-s", "-t", "60",
+			"-o", fmt.Sprintf("-p %d -k %s -h 127.0.0.1 -c fsync=off -c max_connections=200", port, dir), "start",
+		},
 	} {
-		cmd := exec.Command(filepath.Join(bin, args[0]), args[1:]...) //nolint:noctx // serves every test of the process
+		cmd := exec.Command(filepath.Join(bin, args[0]), args[1:]...) //nolint:noctx,gosec // PostgreSQL's own programs; they serve every test of the process
 		cmd.Dir = dir
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: as}
 		if out, err := cmd.CombinedOutput(); err != nil {
@@ -149,6 +151,7 @@ func freePort() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer l.Close()                          //nolint:errcheck // it held a number
-	return l.Addr().(*net.TCPAddr).Port, nil //nolint:forcetypeassert // as listened for
+	defer l.Close() //nolint:errcheck // it held a number
+	addr, err := netip.ParseAddrPort(l.Addr().String())
+	return int(addr.Port()), err
 }

@@ -2,16 +2,15 @@ package portal
 
 import (
 	"errors"
+	"fanfare/internal/auth"
+	"fanfare/internal/registry"
+	"fanfare/internal/store"
+	"fanfare/internal/webhook"
 	"fmt"
 	"net/http"
 	"strings"
 	"time"
 	"unicode/utf8"
-
-	"fanfare/internal/auth"
-	"fanfare/internal/registry"
-	"fanfare/internal/store"
-	"fanfare/internal/webhook"
 )
 
 // keyID writes ids of API keys.

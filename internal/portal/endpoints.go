@@ -2,6 +2,10 @@ package portal
 
 import (
 	"errors"
+	"fanfare/internal/registry"
+	"fanfare/internal/signature"
+	"fanfare/internal/store"
+	"fanfare/internal/webhook"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -10,11 +14,6 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
-
-	"fanfare/internal/registry"
-	"fanfare/internal/signature"
-	"fanfare/internal/store"
-	"fanfare/internal/webhook"
 )
 
 // typeGroup is the part of the event types that is about one kind of thing.
@@ -416,14 +415,13 @@ func link(here string, query url.Values, name, cursor string) string {
 }
 
 func attemptState(a *webhook.Attempt) string {
-	switch {
-	case a.Outcome == webhook.Delivered:
+	if a.Outcome == webhook.Delivered {
 		return "succeeded"
-	case a.Outcome == webhook.NotSent:
-		return a.Ends.String()
-	default:
-		return "failed"
 	}
+	if a.Outcome == webhook.NotSent {
+		return a.Ends.String()
+	}
+	return "failed"
 }
 
 func answer(a *webhook.Attempt) string {

@@ -4,13 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fanfare/internal/store"
+	"fanfare/internal/webhook"
 	"fmt"
 	"net/http"
 	"slices"
 	"time"
-
-	"fanfare/internal/store"
-	"fanfare/internal/webhook"
 )
 
 type eventsView struct {
@@ -98,9 +97,10 @@ func summary(deliveries []webhook.DeliveryState) webhook.DeliveryState {
 			return 2
 		case webhook.Failed:
 			return 1
-		default:
+		case webhook.Canceled:
 			return 0
 		}
+		return 0
 	}
 	best := deliveries[0]
 	for _, d := range deliveries[1:] {

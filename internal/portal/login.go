@@ -2,16 +2,15 @@ package portal
 
 import (
 	"errors"
+	"fanfare/internal/auth"
+	"fanfare/internal/registry"
+	"fanfare/internal/webhook"
 	"fmt"
 	"math"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
-
-	"fanfare/internal/auth"
-	"fanfare/internal/registry"
-	"fanfare/internal/webhook"
 )
 
 const (
@@ -141,7 +140,7 @@ func (p *Portal) logout(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (p *Portal) cookie(value string, maxAge int) *http.Cookie {
-	return &http.Cookie{
+	return &http.Cookie{ //nolint:gosec // not Secure where people come by plain http, as on their own machine
 		Name: p.cookieName(), Value: value, Path: "/", MaxAge: maxAge, HttpOnly: true, Secure: p.cfg.Secure,
 		SameSite: http.SameSiteLaxMode,
 	}

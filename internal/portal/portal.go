@@ -6,6 +6,11 @@ import (
 	"embed"
 	"encoding/hex"
 	"errors"
+	"fanfare/internal/auth"
+	"fanfare/internal/registry"
+	"fanfare/internal/store"
+	"fanfare/internal/web"
+	"fanfare/internal/webhook"
 	"html/template"
 	"io/fs"
 	"log/slog"
@@ -14,12 +19,6 @@ import (
 	"path"
 	"strings"
 	"time"
-
-	"fanfare/internal/auth"
-	"fanfare/internal/registry"
-	"fanfare/internal/store"
-	"fanfare/internal/web"
-	"fanfare/internal/webhook"
 )
 
 //go:embed templates/*.html

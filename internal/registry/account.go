@@ -1,11 +1,10 @@
 package registry
 
 import (
+	"fanfare/internal/webhook"
 	"regexp"
 	"strings"
 	"time"
-
-	"fanfare/internal/webhook"
 )
 
 // Account is a user or an organization; it owns datasets.
@@ -91,7 +90,7 @@ var AccountFields = []Field{{Name: "webhooks_enabled", Check: boolean}}
 func (a *Account) Object() Object {
 	var o Object
 	o.text("username", a.Name)
-	o.time("created_at", a.CreatedAt)
+	o.createdAt(a.CreatedAt)
 	o.bool("is_organization", a.Organization)
 	return o
 }

@@ -2,10 +2,9 @@ package registry
 
 import (
 	"encoding/json"
-	"time"
-
 	"fanfare/internal/registry/shape"
 	"fanfare/internal/webhook"
+	"time"
 )
 
 // Dataset is a collection of samples that an account owns.
@@ -83,12 +82,12 @@ func (d *Dataset) Object() Object {
 	o.text("full_name", d.FullName())
 	var owner Object
 	owner.text("username", d.Owner.Name)
-	owner.time("created_at", d.Owner.CreatedAt)
+	owner.createdAt(d.Owner.CreatedAt)
 	o.object("owner", owner)
 	for _, f := range DatasetFields[1:] {
 		o.add(f.Name, d.Fields[f.Name])
 	}
-	o.time("created_at", d.CreatedAt)
+	o.createdAt(d.CreatedAt)
 	o.object("label_stats", d.labelStats())
 	o.int("samples_count", d.SamplesCount)
 	o.int("collaborators_count", d.CollaboratorsCount)
@@ -124,14 +123,15 @@ func (d *Dataset) groundTruth() Object {
 	o.text("name", "ground-truth")
 	o.text("description", "")
 	o.bool("is_groundtruth", true)
-	o.time("created_at", d.CreatedAt)
+	o.createdAt(d.CreatedAt)
 	return o
 }
 
 // owned is the dataset as its owner sees it.
-func (d Dataset) owned() Object {
-	d.Role = Admin
-	return d.Object()
+func (d *Dataset) owned() Object {
+	own := *d
+	own.Role = Admin
+	return own.Object()
 }
 
 // DatasetCreated is the event of a new dataset.

@@ -3,13 +3,13 @@ package registry
 import (
 	"bytes"
 	"encoding/json"
+	"fanfare/internal/registry/shape"
+	"fanfare/internal/webhook"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
-
-	"fanfare/internal/registry/shape"
-	"fanfare/internal/webhook"
 )
 
 // Fields are the members of a JSON object as they were sent.
@@ -97,9 +97,7 @@ func Patch(rules []Field, sent Fields) (Fields, webhook.Invalid) {
 // value changed, in the order of the rules.
 func Apply(rules []Field, fields, patch Fields) (result Fields, changed []string) {
 	result = make(Fields, len(fields))
-	for name, value := range fields {
-		result[name] = value
-	}
+	maps.Copy(result, fields)
 	for _, rule := range rules {
 		if value, ok := patch[rule.Name]; ok && !shape.Equal(fields[rule.Name], value) {
 			result[rule.Name] = value

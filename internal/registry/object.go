@@ -8,7 +8,7 @@ import (
 )
 
 // Object is a JSON object whose members keep their order.
-type Object []Member
+type Object []Member //nolint:recvcheck // it is built by pointer and read by value
 
 // Member is one member of an Object. Value is JSON.
 type Member struct {
@@ -55,8 +55,8 @@ func (o *Object) add(name string, value json.RawMessage) {
 
 func (o *Object) text(name, s string) { o.add(name, Quote(s)) }
 
-func (o *Object) time(name string, t time.Time) {
-	o.add(name, Quote(t.UTC().Format(timeLayout)))
+func (o *Object) createdAt(t time.Time) {
+	o.add("created_at", Quote(t.UTC().Format(timeLayout)))
 }
 
 func (o *Object) int(name string, n int64) { o.add(name, strconv.AppendInt(nil, n, 10)) }

@@ -3,11 +3,10 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
-	"time"
-
 	"fanfare/internal/registry"
 	"fanfare/internal/webhook"
+	"fmt"
+	"time"
 )
 
 // accountColumns are the columns of an account under the alias a.
@@ -31,10 +30,6 @@ func scanAccount(row scanner) (registry.Account, error) {
 
 func (t *tx) accountByName(name string) (registry.Account, error) {
 	return scanAccount(t.row(selectAccount+` WHERE a.lower_name = $1`, registry.NormalName(name)))
-}
-
-func (t *tx) accountByID(accountID webhook.ID) (registry.Account, error) {
-	return scanAccount(t.row(selectAccount+` WHERE a.id = $1`, key(accountID)))
 }
 
 // Account finds an account by name, whatever its case.

@@ -3,11 +3,10 @@ package store
 import (
 	"context"
 	"errors"
+	"fanfare/internal/webhook"
 	"fmt"
 	"sync"
 	"time"
-
-	"fanfare/internal/webhook"
 )
 
 // application is the configuration that decides where a message goes.

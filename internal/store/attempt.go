@@ -3,11 +3,10 @@ package store
 import (
 	"context"
 	"errors"
+	"fanfare/internal/webhook"
 	"fmt"
 	"slices"
 	"time"
-
-	"fanfare/internal/webhook"
 )
 
 func (t *tx) insertAttempt(a *webhook.Attempt) error {

@@ -4,11 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
-	"time"
-
 	"fanfare/internal/registry"
 	"fanfare/internal/webhook"
+	"fmt"
+	"time"
 )
 
 // selectDataset reads datasets as x with the role of the account $1 in each.
@@ -99,8 +98,9 @@ func (t *tx) dataset(caller webhook.ID, least registry.Role, where string, args 
 	return d, nil
 }
 
-func (t *tx) datasetByRef(caller webhook.ID, least registry.Role, ref DatasetRef) (*registry.Dataset, error) {
-	return t.dataset(caller, least, whereDatasetRef, registry.NormalName(ref.Owner), ref.Name)
+// administered finds a dataset in which the caller may do everything.
+func (t *tx) administered(caller webhook.ID, ref DatasetRef) (*registry.Dataset, error) {
+	return t.dataset(caller, registry.Admin, whereDatasetRef, registry.NormalName(ref.Owner), ref.Name)
 }
 
 // emit records an event for the owner of a dataset, when the owner has
@@ -160,7 +160,7 @@ func (s *Store) CreateDataset(ctx context.Context, caller webhook.ID, owner stri
 func (s *Store) UpdateDataset(ctx context.Context, caller webhook.ID, ref DatasetRef, patch registry.Fields) (*registry.Dataset, error) {
 	var d *registry.Dataset
 	err := s.write(ctx, func(t *tx) (err error) {
-		if d, err = t.datasetByRef(caller, registry.Admin, ref); err != nil {
+		if d, err = t.administered(caller, ref); err != nil {
 			return err
 		}
 		var changed []string
@@ -183,7 +183,7 @@ func (s *Store) UpdateDataset(ctx context.Context, caller webhook.ID, ref Datase
 // at once; its rows are removed by and by, in slices.
 func (s *Store) DeleteDataset(ctx context.Context, caller webhook.ID, ref DatasetRef) error {
 	err := s.write(ctx, func(t *tx) error {
-		d, err := t.datasetByRef(caller, registry.Admin, ref)
+		d, err := t.administered(caller, ref)
 		if err != nil {
 			return err
 		}

@@ -4,10 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fanfare/internal/webhook"
 	"fmt"
 	"time"
-
-	"fanfare/internal/webhook"
 )
 
 // The lanes of the queue; see the table.
@@ -288,7 +287,7 @@ func (t *tx) disable(endpoint webhook.ID, reason string) error {
 // Resend makes a new delivery of a message to an endpoint, whatever the
 // endpoint's filters say. A disabled endpoint gets none: sent is false. A
 // message whose payload is gone is ErrPayloadGone.
-func (s *Store) Resend(ctx context.Context, app webhook.ID, message webhook.ID, endpointRef string) (sent bool, err error) {
+func (s *Store) Resend(ctx context.Context, app, message webhook.ID, endpointRef string) (sent bool, err error) {
 	err = s.write(ctx, func(t *tx) error {
 		sent = false
 		m, err := scanMessage(t.row(selectMessage+` WHERE id = $1 AND application_id = $2`, key(message), key(app)))

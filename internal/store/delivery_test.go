@@ -3,14 +3,13 @@ package store_test
 import (
 	"context"
 	"errors"
+	"fanfare/internal/store"
+	"fanfare/internal/store/storetest"
+	"fanfare/internal/webhook"
 	"fmt"
 	"sync"
 	"testing"
 	"time"
-
-	"fanfare/internal/store"
-	"fanfare/internal/store/storetest"
-	"fanfare/internal/webhook"
 )
 
 // recorder is a dispatcher that takes what it is told to take and remembers
@@ -374,10 +373,10 @@ func TestOneBadUnitHarmsNoNeighbour(t *testing.T) {
 		for i := range errs {
 			wg.Go(func() {
 				m := &webhook.Message{Application: f.app.ID, EventType: "a", EventID: fmt.Sprint(i), Payload: []byte("{}")}
-				switch {
-				case i%5 == 0:
+				switch i % 5 {
+				case 0:
 					m.Application = webhook.ID{1}
-				case i%5 == 1:
+				case 1:
 					m.EventID = "always the same"
 				}
 				errs[i] = s.AddMessage(t.Context(), m)

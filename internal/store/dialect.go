@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"fanfare/internal/webhook"
 	"fmt"
 	"net"
 	"regexp"
@@ -12,8 +13,6 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
-
-	"fanfare/internal/webhook"
 )
 
 // dialect is what differs between the two databases; everything else is one

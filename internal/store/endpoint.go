@@ -3,11 +3,10 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"fanfare/internal/webhook"
 	"fmt"
 	"slices"
 	"time"
-
-	"fanfare/internal/webhook"
 )
 
 const selectEndpoint = `

@@ -2,9 +2,8 @@ package store
 
 import (
 	"context"
-	"sync"
-
 	"fanfare/internal/webhook"
+	"sync"
 )
 
 // group commits what callers bring in batches: while one batch is being

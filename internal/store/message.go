@@ -2,12 +2,11 @@ package store
 
 import (
 	"context"
+	"fanfare/internal/ingest"
+	"fanfare/internal/webhook"
 	"fmt"
 	"strings"
 	"time"
-
-	"fanfare/internal/ingest"
-	"fanfare/internal/webhook"
 )
 
 // AddMessage stores a message with a delivery for every endpoint that wants

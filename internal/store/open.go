@@ -4,6 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fanfare/internal/auth"
+	"fanfare/internal/ingest"
+	"fanfare/internal/webhook"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -15,10 +18,6 @@ import (
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 	_ "modernc.org/sqlite"             // the driver "sqlite"
-
-	"fanfare/internal/auth"
-	"fanfare/internal/ingest"
-	"fanfare/internal/webhook"
 )
 
 // Store is one open database.

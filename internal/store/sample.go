@@ -5,12 +5,12 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"slices"
-	"strconv"
-
 	"fanfare/internal/registry"
 	"fanfare/internal/webhook"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
 )
 
 const selectSample = `
@@ -140,7 +140,7 @@ func (s *Store) CreateSample(ctx context.Context, caller registry.Account, ref D
 	var d *registry.Dataset
 	var sample *registry.Sample
 	err := s.write(ctx, func(t *tx) (err error) {
-		if d, err = t.datasetByRef(caller.ID, registry.Admin, ref); err != nil {
+		if d, err = t.administered(caller.ID, ref); err != nil {
 			return err
 		}
 		made, err := t.addSamples(d, caller, []registry.Fields{fields})
@@ -172,7 +172,7 @@ func (s *Store) CreateSamples(ctx context.Context, caller registry.Account, ref 
 		list = list[len(part):]
 		var made []*registry.Sample
 		err := s.write(ctx, func(t *tx) (err error) {
-			if d, err = t.datasetByRef(caller.ID, registry.Admin, ref); err != nil {
+			if d, err = t.administered(caller.ID, ref); err != nil {
 				return err
 			}
 			if made, err = t.addSamples(d, caller, part); err != nil {
@@ -192,7 +192,7 @@ func (s *Store) CreateSamples(ctx context.Context, caller registry.Account, ref 
 // first slice is written.
 func (s *Store) checkSamples(ctx context.Context, caller registry.Account, ref DatasetRef, list []registry.Fields) (d *registry.Dataset, err error) {
 	err = s.write(ctx, func(t *tx) error {
-		if d, err = t.datasetByRef(caller.ID, registry.Admin, ref); err != nil {
+		if d, err = t.administered(caller.ID, ref); err != nil {
 			return err
 		}
 		assignees := t.assignees(d)
@@ -344,7 +344,7 @@ func (s *Store) DeleteSample(ctx context.Context, caller, sampleID webhook.ID) e
 // in one transaction, and says how many there were.
 func (s *Store) DeleteSamples(ctx context.Context, caller webhook.ID, ref DatasetRef, ids []webhook.ID) (deleted int64, err error) {
 	err = s.write(ctx, func(t *tx) error {
-		d, err := t.datasetByRef(caller, registry.Admin, ref)
+		d, err := t.administered(caller, ref)
 		if err != nil {
 			return err
 		}
@@ -432,9 +432,7 @@ func (a *assignees) find(name string) (*registry.Account, error) {
 // named returns fields with accounts spelled as they spell themselves.
 func (a *assignees) named(fields registry.Fields) registry.Fields {
 	spelled := make(registry.Fields, len(fields))
-	for name, value := range fields {
-		spelled[name] = value
-	}
+	maps.Copy(spelled, fields)
 	for _, field := range registry.Assignments {
 		if account := a.known[registry.NormalName(fields.String(field))]; account != nil {
 			spelled[field] = registry.Quote(account.Name)

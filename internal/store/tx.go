@@ -4,9 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
-	"fmt"
-
 	"fanfare/internal/webhook"
+	"fmt"
+	"slices"
 )
 
 // tx is a write transaction. Units run in it one after another; each may be
@@ -78,7 +78,7 @@ func (t *tx) prepare(query string) (*sql.Stmt, error) {
 	if stmt, ok := t.stmts[query]; ok {
 		return stmt, nil
 	}
-	stmt, err := t.conn.PrepareContext(context.Background(), query) //nolint:sqlclosecheck // closed with its connection
+	stmt, err := t.conn.PrepareContext(context.Background(), query)
 	if err != nil {
 		return nil, fmt.Errorf("prepare: %w", err)
 	}
@@ -128,8 +128,8 @@ func (w *writer) once(units []unit) ([]error, error) {
 	answers, err := t.runAll(units)
 	if err != nil {
 		_, rollbackErr := w.conn.ExecContext(ctx, "ROLLBACK")
-		for i := len(t.undo) - 1; i >= 0; i-- {
-			t.undo[i]()
+		for _, v := range slices.Backward(t.undo) {
+			v()
 		}
 		if !isTransient(err) && isUnavailable(err) || rollbackErr != nil {
 			// A new connection next time: this one may be broken, and SQLite

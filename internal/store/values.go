@@ -2,10 +2,9 @@ package store
 
 import (
 	"encoding/json"
+	"fanfare/internal/webhook"
 	"fmt"
 	"time"
-
-	"fanfare/internal/webhook"
 )
 
 // key is an id as a query parameter.

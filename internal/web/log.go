@@ -2,14 +2,13 @@ package web
 
 import (
 	"context"
+	"fanfare/internal/auth"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
 	"strings"
 	"time"
 	"unicode/utf8"
-
-	"fanfare/internal/auth"
 )
 
 type contextKey int

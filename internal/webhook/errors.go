@@ -35,7 +35,7 @@ type FieldError struct {
 
 // Invalid lists everything wrong with a request, so that the caller can mend
 // it in one go.
-type Invalid []FieldError
+type Invalid []FieldError //nolint:recvcheck // it is built by pointer and read by value
 
 // Error names each field and its problem.
 func (e Invalid) Error() string {

@@ -146,10 +146,10 @@ func (g *IDs) New(t time.Time) ID {
 
 	var id ID
 	putMillis(&id, ms)
-	id[6] = 0x70 | byte(count>>22)
-	id[7] = byte(count >> 14)
-	id[8] = 0x80 | byte(count>>8)&0x3f
-	id[9] = byte(count)
+	id[6] = 0x70 | byte(count>>22)     //nolint:gosec // the low bits
+	id[7] = byte(count >> 14)          //nolint:gosec // the low bits
+	id[8] = 0x80 | byte(count>>8)&0x3f //nolint:gosec // the low bits
+	id[9] = byte(count)                //nolint:gosec // the low bits
 	copy(id[10:], random[2:])
 	return id
 }

@@ -3,10 +3,9 @@ package registry
 import (
 	"context"
 	"errors"
-	"net/http"
-
 	"fanfare/internal/registry"
 	"fanfare/internal/webhook"
+	"net/http"
 )
 
 // errUIDTaken means that an application which is not the account's bears the

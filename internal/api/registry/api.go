@@ -2,15 +2,14 @@ package registry
 
 import (
 	"errors"
-	"log/slog"
-	"net/http"
-	"strings"
-
 	"fanfare/internal/auth"
 	"fanfare/internal/registry"
 	"fanfare/internal/store"
 	"fanfare/internal/web"
 	"fanfare/internal/webhook"
+	"log/slog"
+	"net/http"
+	"strings"
 )
 
 // API serves the registry at the root of an origin.

@@ -7,162 +7,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"fanfare/internal/auth"
-	"fanfare/internal/registry"
-	"fanfare/internal/store"
-	"fanfare/internal/store/storetest"
-	"fanfare/internal/web"
-	"fanfare/internal/webhook"
 )
-
-// world is an API over a fresh store with accounts, each of which has a key of
-// its own name.
-type world struct {
-	t     *testing.T
-	store *store.Store
-	url   string
-	// seen is how many messages of an account were looked at.
-	seen map[string]int
-}
-
-func each(t *testing.T, fn func(t *testing.T, w *world)) {
-	t.Helper()
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
-		api := New(s, storetest.Log(t), web.Bounds{Wire: 64 << 10, Unpacked: 256 << 10})
-		server := httptest.NewServer(api)
-		t.Cleanup(server.Close)
-		w := &world{t: t, store: s, url: server.URL, seen: map[string]int{}}
-		for _, name := range []string{"jane", "john", "bert", "Acme"} {
-			account, err := s.CreateAccount(t.Context(), registry.Account{Name: name, Organization: name == "Acme", Email: name + "@example.com"}, "")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := s.CreateAPIKey(t.Context(), account.ID, "", auth.Hash(name), ""); err != nil {
-				t.Fatal(err)
-			}
-		}
-		for member, admin := range map[string]bool{"jane": true, "bert": false} {
-			if err := s.AddMember(t.Context(), "Acme", member, admin, registry.Labeler); err != nil {
-				t.Fatal(err)
-			}
-		}
-		fn(t, w)
-	})
-}
-
-// do makes a call as somebody and returns the status and the body.
-func (w *world) do(as, method, path, body string) (int, string) {
-	w.t.Helper()
-	req, err := http.NewRequestWithContext(w.t.Context(), method, w.url+path, strings.NewReader(body))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	if as != "" {
-		req.Header.Set("Authorization", "APIKey "+as)
-	}
-	return w.send(req)
-}
-
-func (w *world) send(req *http.Request) (int, string) {
-	w.t.Helper()
-	res, err := http.DefaultTransport.RoundTrip(req)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer res.Body.Close() //nolint:errcheck // read below
-	b, err := io.ReadAll(res.Body)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	if res.StatusCode == http.StatusNoContent && len(b) > 0 || len(b) > 0 && !json.Valid(b) {
-		w.t.Errorf("%s %s: %d with %q", req.Method, req.URL.Path, res.StatusCode, b)
-	}
-	return res.StatusCode, string(b)
-}
-
-// must makes a call that succeeds and returns the object.
-func (w *world) must(as, method, path, body string) map[string]any {
-	w.t.Helper()
-	status, answer := w.do(as, method, path, body)
-	if status > 299 {
-		w.t.Fatalf("%s %s: %d %s", method, path, status, answer)
-	}
-	var o map[string]any
-	if answer != "" && answer[0] == '{' {
-		if err := json.Unmarshal([]byte(answer), &o); err != nil {
-			w.t.Fatal(err)
-		}
-	}
-	return o
-}
-
-type envelope struct {
-	Type      string         `json:"event_type"`
-	CreatedAt string         `json:"created_at"`
-	Dataset   string         `json:"dataset"`
-	Object    map[string]any `json:"object"`
-	Text      string         `json:"text"`
-	raw       []byte
-}
-
-// events are those of an account that nobody has looked at, oldest first.
-func (w *world) events(name string) []envelope {
-	w.t.Helper()
-	account, err := w.store.Account(w.t.Context(), name)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	messages, err := w.store.Messages(w.t.Context(), account.Application, store.MessageFilter{}, store.Page{Limit: 10_000, Ascending: true})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	fresh := messages[w.seen[name]:]
-	w.seen[name] = len(messages)
-	list := make([]envelope, len(fresh))
-	for i, m := range fresh {
-		if err := json.Unmarshal(m.Payload, &list[i]); err != nil {
-			w.t.Fatal(err)
-		}
-		list[i].raw = m.Payload
-		if m.EventType != list[i].Type || m.Dataset != list[i].Dataset {
-			w.t.Errorf("the message says %s of %s, its payload %s of %s", m.EventType, m.Dataset, list[i].Type, list[i].Dataset)
-		}
-	}
-	return list
-}
-
-func (w *world) texts(name string) []string {
-	w.t.Helper()
-	texts := []string{}
-	for _, e := range w.events(name) {
-		texts = append(texts, e.Type+": "+e.Text)
-	}
-	return texts
-}
-
-func (w *world) expect(name string, want ...string) {
-	w.t.Helper()
-	if diff := cmp.Diff(append([]string{}, want...), w.texts(name)); diff != "" {
-		w.t.Errorf("events of %s (-want +got):\n%s", name, diff)
-	}
-}
-
-// flowers makes the dataset jane/flowers with webhooks enabled.
-func (w *world) flowers() {
-	w.t.Helper()
-	w.must("jane", http.MethodPatch, "/user/", `{"webhooks_enabled":true}`)
-	w.must("jane", http.MethodPost, "/user/datasets/", `{"name":"flowers"}`)
-	w.expect("jane", "dataset.created: Dataset jane/flowers created.")
-}
-
-const rose = `{"name":"rose.png","attributes":{"image":{"url":"https://example.com/rose.png"}}}`
 
 func TestTheStoryOfADataset(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
@@ -430,16 +279,26 @@ func TestBadInputIsRefusedWithTheContractsBody(t *testing.T) {
 			{"a dataset named ..", "POST", "/user/datasets", `{"name":".."}`, 400, `{"name":["Use 1 to 100 letters, digits, dots, underscores and hyphens."]}`},
 			{"a dataset name that is taken", "POST", "/user/datasets", `{"name":"flowers"}`, 400, `{"detail":"You already have a dataset with this name."}`},
 			{"an unknown category", "POST", "/user/datasets", `{"name":"a","category":"custom-x"}`, 400, `{"category":["Not a valid choice."]}`},
-			{"several things wrong", "PATCH", "/datasets/jane/flowers", `{"public":1,"description":null,"metadata":[]}`, 400,
-				`{"description":["This field may not be null."],"public":["Must be a valid boolean."],"metadata":["Must be a JSON object."]}`},
-			{"a description that is too long", "PATCH", "/datasets/jane/flowers", `{"description":"` + strings.Repeat("é", 10_001) + `"}`, 400,
-				`{"description":["Ensure this field has no more than 10000 characters."]}`},
-			{"task attributes nobody could read back", "PATCH", "/datasets/jane/flowers", `{"task_attributes":{"categories":[{"id":1}]}}`, 400,
-				`{"task_attributes":["Not in a supported format."]}`},
-			{"a sample name that goes up", "POST", "/datasets/jane/flowers/samples", `{"name":"a/../b","attributes":null}`, 400,
-				`{"name":["Use 1 to 255 characters, without control characters and without '..' as a path segment."]}`},
-			{"a sample name with a control character", "POST", "/datasets/jane/flowers/samples", `{"name":"a\u0007","attributes":null}`, 400,
-				`{"name":["Use 1 to 255 characters, without control characters and without '..' as a path segment."]}`},
+			{
+				"several things wrong", "PATCH", "/datasets/jane/flowers", `{"public":1,"description":null,"metadata":[]}`, 400,
+				`{"description":["This field may not be null."],"public":["Must be a valid boolean."],"metadata":["Must be a JSON object."]}`,
+			},
+			{
+				"a description that is too long", "PATCH", "/datasets/jane/flowers", `{"description":"` + strings.Repeat("é", 10_001) + `"}`, 400,
+				`{"description":["Ensure this field has no more than 10000 characters."]}`,
+			},
+			{
+				"task attributes nobody could read back", "PATCH", "/datasets/jane/flowers", `{"task_attributes":{"categories":[{"id":1}]}}`, 400,
+				`{"task_attributes":["Not in a supported format."]}`,
+			},
+			{
+				"a sample name that goes up", "POST", "/datasets/jane/flowers/samples", `{"name":"a/../b","attributes":null}`, 400,
+				`{"name":["Use 1 to 255 characters, without control characters and without '..' as a path segment."]}`,
+			},
+			{
+				"a sample name with a control character", "POST", "/datasets/jane/flowers/samples", `{"name":"a\u0007","attributes":null}`, 400,
+				`{"name":["Use 1 to 255 characters, without control characters and without '..' as a path segment."]}`,
+			},
 			{"a sample without attributes", "POST", "/datasets/jane/flowers/samples", `{"name":"a"}`, 400, `{"attributes":["This field is required."]}`},
 			{"empty attributes", "POST", "/datasets/jane/flowers/samples", `{"name":"a","attributes":{}}`, 400, `{"attributes":["Not in a supported format."]}`},
 			{"a readme with a zero", "PATCH", sample, `{"readme":"a\u0000"}`, 400, `{"readme":["Null characters are not allowed."]}`},
@@ -466,246 +325,5 @@ func TestBadInputIsRefusedWithTheContractsBody(t *testing.T) {
 			})
 		}
 		w.expect("jane")
-	})
-}
-
-func TestEncodingsOfTheBody(t *testing.T) {
-	each(t, func(t *testing.T, w *world) {
-		w.flowers()
-		post := func(encoding string, body []byte) (int, string) {
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.url+"/user/datasets", bytes.NewReader(body))
-			if err != nil {
-				t.Fatal(err)
-			}
-			req.Header.Set("Authorization", "apikey jane")
-			req.Header.Set("Content-Encoding", encoding)
-			return w.send(req)
-		}
-		zip := func(text string) []byte {
-			var b bytes.Buffer
-			z := gzip.NewWriter(&b)
-			_, _ = io.WriteString(z, text)
-			_ = z.Close()
-			return b.Bytes()
-		}
-		if status, answer := post("gzip", zip(`{"name":"zipped"}`)); status != 201 {
-			t.Errorf("%d %s", status, answer)
-		}
-		if status, answer := post("gzip", zip(strings.Repeat(" ", 300<<10))); status != 413 || answer != `{"detail":"Request body too large."}` {
-			t.Errorf("a bomb: %d %s", status, answer)
-		}
-		if status, answer := post("gzip", []byte(`{"name":"plain"}`)); status != 400 || answer != `{"detail":"JSON parse error."}` {
-			t.Errorf("no gzip: %d %s", status, answer)
-		}
-		if status, answer := post("gzip", zip(`{"name":"cut"}`)[:20]); status != 400 {
-			t.Errorf("half a gzip: %d %s", status, answer)
-		}
-		if status, answer := post("br", []byte(`{}`)); status != 415 || answer != `{"detail":"Unsupported content encoding."}` {
-			t.Errorf("brotli: %d %s", status, answer)
-		}
-		w.expect("jane", "dataset.created: Dataset jane/zipped created.")
-	})
-}
-
-func TestKeys(t *testing.T) {
-	each(t, func(t *testing.T, w *world) {
-		for header, want := range map[string]string{
-			"":              `{"detail":"Authentication credentials were not provided."}`,
-			"APIKey wrong":  `{"detail":"Invalid API key."}`,
-			"Bearer jane":   `{"detail":"Invalid API key."}`,
-			"APIKey":        `{"detail":"Invalid API key."}`,
-			"Basic amFuZTo": `{"detail":"Invalid API key."}`,
-		} {
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.url+"/api_status/?lib_version=1.30.0", nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if header != "" {
-				req.Header.Set("Authorization", header)
-			}
-			if status, answer := w.send(req); status != http.StatusUnauthorized || answer != want {
-				t.Errorf("%q: %d %s", header, status, answer)
-			}
-		}
-		if got := w.must("jane", http.MethodGet, "/api_status/?lib_version=1.30.0", ""); got["status"] != "ok" {
-			t.Errorf("got %v", got)
-		}
-	})
-}
-
-func TestEveryRouteAsksForAKey(t *testing.T) {
-	each(t, func(t *testing.T, w *world) {
-		api := New(w.store, storetest.Log(t), web.Bounds{Wire: 1, Unpacked: 1})
-		routes := api.router.Routes()
-		if len(routes) < 19 {
-			t.Fatalf("only %d routes", len(routes))
-		}
-		for _, route := range routes {
-			method, path, _ := strings.Cut(route, " ")
-			if status, answer := w.do("", method, strings.NewReplacer("{", "", "}", "").Replace(path), ""); status != http.StatusUnauthorized {
-				t.Errorf("%s: %d %s", route, status, answer)
-			}
-		}
-	})
-}
-
-func TestUsers(t *testing.T) {
-	each(t, func(t *testing.T, w *world) {
-		keys := func(o map[string]any) []string {
-			var names []string
-			for name := range o {
-				names = append(names, name)
-			}
-			slices.Sort(names)
-			return names
-		}
-		public := []string{"created_at", "is_organization", "username"}
-		for _, test := range []struct {
-			sentence, as, path string
-			want               []string
-		}{
-			{"oneself", "jane", "/user", []string{"created_at", "email", "is_organization", "organizations", "username", "webhooks_enabled"}},
-			{"somebody else", "john", "/users/JANE/", public},
-			{"an organization seen by its administrator", "jane", "/users/Acme", []string{"created_at", "email", "is_organization", "members", "username", "webhooks_enabled"}},
-			{"an organization seen by a member", "bert", "/users/Acme", []string{"created_at", "is_organization", "members", "username"}},
-			{"an organization seen by a stranger", "john", "/users/Acme", public},
-		} {
-			if got := keys(w.must(test.as, http.MethodGet, test.path, "")); !slices.Equal(got, test.want) {
-				t.Errorf("%s: %v", test.sentence, got)
-			}
-		}
-		if status, answer := w.do("jane", http.MethodGet, "/users/nobody", ""); status != 404 {
-			t.Errorf("%d %s", status, answer)
-		}
-	})
-}
-
-func TestEnablingWhileAnotherApplicationBearsTheNameIsAConflict(t *testing.T) {
-	each(t, func(t *testing.T, w *world) {
-		env, err := w.store.Environment(t.Context(), store.MainEnvironment)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := w.store.CreateApplication(t.Context(), webhook.Application{Environment: env, UID: "john", Name: "foreign"}); err != nil {
-			t.Fatal(err)
-		}
-		if status, answer := w.do("john", http.MethodPatch, "/user", `{"webhooks_enabled":true}`); status != http.StatusConflict {
-			t.Errorf("%d %s", status, answer)
-		}
-		if got := w.must("john", http.MethodGet, "/user", ""); got["webhooks_enabled"] != false {
-			t.Errorf("got %v", got)
-		}
-	})
-}
-
-func TestListsOfSamples(t *testing.T) {
-	each(t, func(t *testing.T, w *world) {
-		w.flowers()
-		for _, body := range []string{
-			`{"name":"b","attributes":null,"priority":1,"metadata":{"city":"Gent","n":1}}`,
-			`{"name":"a","attributes":null,"priority":3,"metadata":{"city":"Gent","ok":true}}`,
-			`{"name":"C c","attributes":null,"priority":2,"metadata":{"city":"Brugge"}}`,
-		} {
-			w.must("jane", http.MethodPost, "/datasets/jane/flowers/samples", body)
-		}
-		for query, want := range map[string]string{
-			"":                                  "C c,a,b",
-			"sort=-name":                        "b,a,C c",
-			"sort=priority":                     "b,C c,a",
-			"sort=-priority":                    "a,C c,b",
-			"sort=created_at":                   "b,a,C c",
-			"sort=-created":                     "C c,a,b",
-			"sort=-None":                        "C c,a,b",
-			"per_page=2&page=1":                 "C c,a",
-			"per_page=2&page=2":                 "b",
-			"per_page=2&page=3":                 "",
-			"per_page=desc&page=0":              "C c,a,b",
-			"page=99999999999999999999":         "C c,a,b",
-			"page=9223372036854775807":          "",
-			"name__contains=c":                  "C c",
-			"name__contains=C%20c":              "C c",
-			"name__contains=B":                  "",
-			"filters=city:Gent":                 "a,b",
-			"filters=city:Gent,n:1":             "b",
-			"filters=city:Gent,nocolon,ok:true": "a",
-			"filters=city:Gent&per_page=1&page=2&sort=-name": "a",
-			"labelset=jane/flowers":                          "C c,a,b",
-		} {
-			status, answer := w.do("jane", http.MethodGet, "/datasets/jane/flowers/samples/?"+query, "")
-			var list []struct{ Name string }
-			if err := json.Unmarshal([]byte(answer), &list); err != nil || status != http.StatusOK {
-				t.Errorf("%s: %d %s", query, status, answer)
-			}
-			var names []string
-			for _, s := range list {
-				names = append(names, s.Name)
-			}
-			if got := strings.Join(names, ","); got != want {
-				t.Errorf("%s: got %s, not %s", query, got, want)
-			}
-		}
-	})
-}
-
-func TestListsOfDatasets(t *testing.T) {
-	each(t, func(t *testing.T, w *world) {
-		for _, body := range []string{`{"name":"b"}`, `{"name":"a","public":true}`, `{"name":"B"}`} {
-			w.must("jane", http.MethodPost, "/user/datasets", body)
-		}
-		w.must("jane", http.MethodPost, "/organizations/Acme/datasets", `{"name":"z"}`)
-		names := func(as, path string) string {
-			status, answer := w.do(as, http.MethodGet, path, "")
-			var list []struct {
-				Name string `json:"full_name"`
-			}
-			if err := json.Unmarshal([]byte(answer), &list); err != nil || status != http.StatusOK {
-				t.Fatalf("%d %s", status, answer)
-			}
-			var names []string
-			for _, d := range list {
-				names = append(names, d.Name)
-			}
-			return strings.Join(names, ",")
-		}
-		for _, test := range [][3]string{
-			{"jane", "/user/datasets/", "Acme/z,jane/B,jane/a,jane/b"},
-			{"jane", "/user/datasets/?per_page=2&page=2", "jane/a,jane/b"},
-			{"john", "/user/datasets/", ""},
-			{"bert", "/user/datasets/", "Acme/z"},
-			{"john", "/users/jane/datasets/", "jane/a"},
-			{"jane", "/users/jane/datasets/", "jane/B,jane/a,jane/b"},
-			{"john", "/users/Acme/datasets/", ""},
-		} {
-			if got := names(test[0], test[1]); got != test[2] {
-				t.Errorf("%s %s: %s", test[0], test[1], got)
-			}
-		}
-		if status, _ := w.do("jane", http.MethodGet, "/users/nobody/datasets", ""); status != 404 {
-			t.Errorf("got %d", status)
-		}
-	})
-}
-
-func TestALargeObjectLosesItsLargestFieldsInTheEventOnly(t *testing.T) {
-	each(t, func(t *testing.T, w *world) {
-		w.flowers()
-		var frames []string
-		for range 900 {
-			frames = append(frames, `{"image":{"url":"https://example.com/`+strings.Repeat("x", 30)+`"}}`)
-		}
-		body := `{"name":"long","attributes":{"frames":[` + strings.Join(frames, ",") + `]}}`
-		for i := range 5 {
-			status, answer := w.do("jane", http.MethodPatch, "/datasets/jane/flowers", fmt.Sprintf(`{"readme":%q,"metadata":{"x":%q}}`,
-				strings.Repeat(fmt.Sprint(i), 30_000), strings.Repeat("y", 20_000)))
-			if status != 200 {
-				t.Fatalf("%d %s", status, answer)
-			}
-		}
-		w.must("jane", http.MethodPost, "/datasets/jane/flowers/samples", body)
-		for _, e := range w.events("jane") {
-			if len(e.raw) > 256<<10 || e.Object["omitted"] != nil {
-				t.Errorf("%s has %d bytes and omits %v", e.Type, len(e.raw), e.Object["omitted"])
-			}
-		}
 	})
 }

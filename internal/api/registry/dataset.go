@@ -73,19 +73,19 @@ func (a *API) updateDataset(r *request) (answer, error) {
 	}
 	patch, wrong := registry.Patch(registry.DatasetFields, sent)
 	if len(wrong) > 0 {
-		return answer{}, a.wrong(r, registry.Admin, wrong)
+		return answer{}, a.wrong(r, wrong)
 	}
 	return shown(a.store.UpdateDataset(r.Context(), r.caller.ID, r.dataset(), patch))
 }
 
 // wrong is the error of a request with a bad body: what is wrong with it is
-// told only to those who might have done it right.
-func (a *API) wrong(r *request, least registry.Role, err error) error {
+// told only to administrators of the dataset, who might have done it right.
+func (a *API) wrong(r *request, err error) error {
 	d, findErr := a.store.Dataset(r.Context(), r.caller.ID, r.dataset())
 	switch {
 	case findErr != nil:
 		return findErr
-	case d.Role < least:
+	case d.Role < registry.Admin:
 		return registry.ErrForbidden
 	default:
 		return err

@@ -2,14 +2,13 @@ package registry
 
 import (
 	"encoding/json"
-	"net/http"
-	"strconv"
-	"strings"
-
 	"fanfare/internal/registry"
 	"fanfare/internal/store"
 	"fanfare/internal/web"
 	"fanfare/internal/webhook"
+	"net/http"
+	"strconv"
+	"strings"
 )
 
 func (a *API) samples(r *request) (answer, error) {
@@ -48,11 +47,11 @@ func (a *API) sample(r *request) (answer, error) {
 func (a *API) createSample(r *request) (answer, error) {
 	sent, err := r.fields()
 	if err != nil {
-		return answer{}, a.wrong(r, registry.Admin, err)
+		return answer{}, a.wrong(r, err)
 	}
 	fields, wrong := registry.Create(registry.SampleFields, sent)
 	if len(wrong) > 0 {
-		return answer{}, a.wrong(r, registry.Admin, wrong)
+		return answer{}, a.wrong(r, wrong)
 	}
 	d, s, err := a.store.CreateSample(r.Context(), r.caller, r.dataset(), fields)
 	if err != nil {
@@ -64,19 +63,19 @@ func (a *API) createSample(r *request) (answer, error) {
 func (a *API) createSamples(r *request) (answer, error) {
 	var sent []registry.Fields
 	if err := web.Decode(r.body, &sent); err != nil {
-		return answer{}, a.wrong(r, registry.Admin, err)
+		return answer{}, a.wrong(r, err)
 	}
 	if sent == nil { // null
-		return answer{}, a.wrong(r, registry.Admin, web.ErrSyntax)
+		return answer{}, a.wrong(r, web.ErrSyntax)
 	}
 	items := make([]registry.Fields, len(sent))
 	for i := range sent {
 		if sent[i] == nil {
-			return answer{}, a.wrong(r, registry.Admin, web.ErrSyntax)
+			return answer{}, a.wrong(r, web.ErrSyntax)
 		}
 		var wrong webhook.Invalid
 		if items[i], wrong = registry.Create(registry.SampleFields, sent[i]); len(wrong) > 0 {
-			return answer{}, a.wrong(r, registry.Admin, wrong)
+			return answer{}, a.wrong(r, wrong)
 		}
 	}
 	d, samples, err := a.store.CreateSamples(r.Context(), r.caller, r.dataset(), items)
@@ -129,7 +128,7 @@ const maxBulkDelete = 1000
 func (a *API) deleteSamples(r *request) (answer, error) {
 	ids, err := r.uuids()
 	if err != nil {
-		return answer{}, a.wrong(r, registry.Admin, err)
+		return answer{}, a.wrong(r, err)
 	}
 	n, err := a.store.DeleteSamples(r.Context(), r.caller.ID, r.dataset(), ids)
 	return answer{http.StatusOK, append(strconv.AppendInt([]byte(`{"deleted_count":`), n, 10), '}')}, err

@@ -11,6 +11,7 @@ package shape
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -153,12 +154,7 @@ func oneOf(words ...string) check {
 		if !ok {
 			return false
 		}
-		for _, word := range words {
-			if s == word {
-				return true
-			}
-		}
-		return false
+		return slices.Contains(words, s)
 	}
 }
 

@@ -3,13 +3,12 @@ package storetest
 
 import (
 	"bytes"
-	"log/slog"
-	"path/filepath"
-	"testing"
-
 	"fanfare/internal/auth"
 	"fanfare/internal/pgtest"
 	"fanfare/internal/store"
+	"log/slog"
+	"path/filepath"
+	"testing"
 )
 
 // Each runs fn on a fresh SQLite file and on a fresh PostgreSQL database.
