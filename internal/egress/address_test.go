@@ -104,7 +104,7 @@ func FuzzBlocked(f *testing.F) {
 			t.Errorf("%s is %q, unmapped %q", a, class, u)
 		}
 		public := a.IsGlobalUnicast() && !a.Unmap().IsPrivate()
-		if class == "" && !(public && (a.Is4In6() || globalUnicast.Contains(a) || nat64.Contains(a))) {
+		if reachable := public && (a.Is4In6() || globalUnicast.Contains(a) || nat64.Contains(a)); class == "" && !reachable {
 			t.Errorf("%s is taken for public", a)
 		}
 	})

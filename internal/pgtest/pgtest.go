@@ -93,7 +93,7 @@ var start = sync.OnceValues(func() (*server, error) {
 			"-o", fmt.Sprintf("-p %d -k %s -h 127.0.0.1 -c fsync=off -c max_connections=200", port, dir), "start",
 		},
 	} {
-		cmd := exec.Command(filepath.Join(bin, args[0]), args[1:]...) //nolint:noctx,gosec // PostgreSQL's own programs; they serve every test of the process
+		cmd := exec.Command(filepath.Join(bin, args[0]), args[1:]...) //nolint:gosec // PostgreSQL's own programs; they serve every test of the process
 		cmd.Dir = dir
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: as}
 		if out, err := cmd.CombinedOutput(); err != nil {
