@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Account is a user or an organization; it owns datasets.
@@ -80,6 +82,16 @@ func ValidDatasetName(s string) bool {
 	return datasetName.MatchString(s) && s != "." && s != ".."
 }
 
+// ValidTitle reports whether s can name a labelset or a release.
+func ValidTitle(s string) bool {
+	if n := utf8.RuneCountInString(s); n < 1 || n > 100 || s == "." || s == ".." || strings.TrimSpace(s) != s {
+		return false
+	}
+	return !strings.ContainsFunc(s, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r) && !strings.ContainsRune(" ._-", r)
+	})
+}
+
 // NormalName is the form of an account's name that is unique.
 func NormalName(name string) string { return strings.ToLower(name) }
 
@@ -90,7 +102,7 @@ var AccountFields = []Field{{Name: "webhooks_enabled", Check: boolean}}
 func (a *Account) Object() Object {
 	var o Object
 	o.text("username", a.Name)
-	o.createdAt(a.CreatedAt)
+	o.time("created_at", a.CreatedAt)
 	o.bool("is_organization", a.Organization)
 	return o
 }
@@ -98,11 +110,7 @@ func (a *Account) Object() Object {
 // OwnObject is the account as those see it who may act for it.
 func (a *Account) OwnObject() Object {
 	o := a.Object()
-	if a.Email == "" {
-		o.add("email", nil)
-	} else {
-		o.text("email", a.Email)
-	}
+	o.maybeText("email", a.Email)
 	o.bool("webhooks_enabled", a.WebhooksEnabled)
 	return o
 }
@@ -122,5 +130,25 @@ func (m *Membership) with(a Account) Object {
 	} else {
 		o.add("organization_role", nil)
 	}
+	return o
+}
+
+// CollaboratorFields are the members of a collaborator that clients write.
+var CollaboratorFields = []Field{
+	{Name: "user", Fixed: true, Check: anyText},
+	{Name: "role", Default: `"labeler"`, Check: oneOf(roleNames[1:]...)},
+}
+
+// Collaborator is an account with a role in a dataset that is not its own.
+type Collaborator struct {
+	User Account
+	Role Role
+}
+
+// Object is the collaborator as its GET shows it.
+func (c *Collaborator) Object() Object {
+	var o Object
+	o.object("user", c.User.Object())
+	o.text("role", c.Role.String())
 	return o
 }

@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"encoding/json"
 	"fanfare/internal/registry/shape"
 	"fanfare/internal/webhook"
 	"time"
@@ -13,6 +12,12 @@ type Dataset struct {
 	Owner Account
 	// Fields are the members that clients write, by DatasetFields.
 	Fields Fields
+	// Labelsets are in the order in which they were made, GroundTruth first.
+	Labelsets []Labelset
+	// LabelStats counts the labels of GroundTruth by status.
+	LabelStats map[string]int64
+	// ClonedFrom is the full name of the dataset of which this is a clone.
+	ClonedFrom string
 	// Role is the caller's.
 	Role Role
 	// SamplesCount and CollaboratorsCount are derived.
@@ -69,12 +74,6 @@ var DatasetFields = []Field{
 	flag("enable_extrapolation", "false"),
 }
 
-// labelStatuses are the states of a label, as statistics list them.
-var labelStatuses = []string{
-	"REVIEWED", "REVIEWING_IN_PROGRESS", "LABELED", "LABELING_IN_PROGRESS", "REJECTED", "PRELABELED", "SKIPPED",
-	"VERIFIED", "UNLABELED",
-}
-
 // Object is the dataset as a GET by somebody of the dataset's Role shows it.
 func (d *Dataset) Object() Object {
 	var o Object
@@ -82,22 +81,26 @@ func (d *Dataset) Object() Object {
 	o.text("full_name", d.FullName())
 	var owner Object
 	owner.text("username", d.Owner.Name)
-	owner.createdAt(d.Owner.CreatedAt)
+	owner.time("created_at", d.Owner.CreatedAt)
 	o.object("owner", owner)
 	for _, f := range DatasetFields[1:] {
 		o.add(f.Name, d.Fields[f.Name])
 	}
-	o.createdAt(d.CreatedAt)
+	o.time("created_at", d.CreatedAt)
 	o.object("label_stats", d.labelStats())
 	o.int("samples_count", d.SamplesCount)
 	o.int("collaborators_count", d.CollaboratorsCount)
-	o.add("labelsets", List([]Object{d.groundTruth()}))
+	labelsets := make([]Object, len(d.Labelsets))
+	for i := range d.Labelsets {
+		labelsets[i] = d.Labelsets[i].Object()
+	}
+	o.add("labelsets", List(labelsets))
 	if d.Role == NoRole {
 		o.add("role", nil)
 	} else {
 		o.text("role", d.Role.String())
 	}
-	o.add("cloned_from", nil)
+	o.maybeText("cloned_from", d.ClonedFrom)
 	o.add("insights_urls", nil)
 	o.bool("noncollaborator_can_label", false)
 	o.bool("noncollaborator_can_review", false)
@@ -106,25 +109,16 @@ func (d *Dataset) Object() Object {
 
 func (d *Dataset) labelStats() Object {
 	var stats Object
+	unlabeled := d.SamplesCount
 	for _, status := range labelStatuses {
-		n := int64(0)
-		if status == "UNLABELED" {
-			n = d.SamplesCount
+		if status != unlabeledStatus {
+			stats.int(status, d.LabelStats[status])
+			unlabeled -= d.LabelStats[status]
 		}
-		stats.int(status, n)
 	}
+	stats.int(unlabeledStatus, unlabeled) // without a label, or with one that says so
 	stats.int("TOTAL", d.SamplesCount)
 	return stats
-}
-
-// groundTruth is the labelset that every dataset has.
-func (d *Dataset) groundTruth() Object {
-	var o Object
-	o.text("name", "ground-truth")
-	o.text("description", "")
-	o.bool("is_groundtruth", true)
-	o.createdAt(d.CreatedAt)
-	return o
 }
 
 // owned is the dataset as its owner sees it.
@@ -152,11 +146,34 @@ func DatasetDeleted(d *Dataset, at time.Time) Event {
 func (d *Dataset) event(eventType string, at time.Time, text string) Event {
 	return Event{
 		Type: eventType, At: at, Dataset: d.FullName(), Object: d.owned(), Text: text,
-		sheds: []Member{
-			{"task_attributes", json.RawMessage("null")},
-			{"readme", json.RawMessage(`""`)},
-			{"metadata", json.RawMessage("{}")},
-			{"region_of_interest", json.RawMessage("null")},
+		sheds: []shed{
+			emptied("task_attributes", "null"), emptied("readme", `""`), emptied("metadata", "{}"), emptied("region_of_interest", "null"),
 		},
 	}
+}
+
+// LabelsetAdded is the event of a new labelset of a dataset.
+func LabelsetAdded(d *Dataset, name string, at time.Time) Event {
+	return d.event("dataset.updated", at, "Labelset "+plain(name)+" added to dataset "+plain(d.FullName())+".")
+}
+
+// LabelsetRemoved is the event of a dataset that lost a labelset.
+func LabelsetRemoved(d *Dataset, name string, at time.Time) Event {
+	return d.event("dataset.updated", at, "Labelset "+plain(name)+" removed from dataset "+plain(d.FullName())+".")
+}
+
+// CollaboratorAdded is the event of a new collaborator.
+func CollaboratorAdded(d *Dataset, name string, role Role, at time.Time) Event {
+	return d.event("dataset.updated", at, "Collaborator "+plain(name)+" added to dataset "+plain(d.FullName())+" as "+role.String()+".")
+}
+
+// CollaboratorChanged is the event of a collaborator whose role changed.
+func CollaboratorChanged(d *Dataset, name string, from, to Role, at time.Time) Event {
+	return d.event("dataset.updated", at,
+		"Collaborator "+plain(name)+" changed from "+from.String()+" to "+to.String()+" in dataset "+plain(d.FullName())+".")
+}
+
+// CollaboratorRemoved is the event of a dataset that lost a collaborator.
+func CollaboratorRemoved(d *Dataset, name string, at time.Time) Event {
+	return d.event("dataset.updated", at, "Collaborator "+plain(name)+" removed from dataset "+plain(d.FullName())+".")
 }

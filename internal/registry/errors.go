@@ -14,6 +14,15 @@ var (
 	ErrDatasetExists = errors.New("You already have a dataset with this name.") //nolint:staticcheck,revive // told to clients
 	// ErrSampleExists means that the dataset has a sample of that name.
 	ErrSampleExists = errors.New("A sample with this name already exists.") //nolint:staticcheck,revive // told to clients
+	// ErrLabelsetExists means that the dataset has a labelset of that name.
+	ErrLabelsetExists = errors.New("A labelset with this name already exists.") //nolint:staticcheck,revive // told to clients
+	// ErrGroundTruth means that somebody tried to delete GroundTruth.
+	ErrGroundTruth = errors.New("The ground-truth labelset is permanent.") //nolint:staticcheck,revive // told to clients
+	// ErrCollaboratorExists means that the account has a role there already.
+	ErrCollaboratorExists = errors.New("This user is already a collaborator.") //nolint:staticcheck,revive // told to clients
+	// ErrNoCollaborator means that the account is the owner, or an
+	// organization.
+	ErrNoCollaborator = errors.New("This account cannot be added as collaborator.") //nolint:staticcheck,revive // told to clients
 )
 
 // NoSuchUser is what is wrong with a field that names an account nobody has,

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -19,9 +20,21 @@ type Event struct {
 	Object Object
 	// Text is one line for people.
 	Text string
-	// sheds are the members that Payload empties when there is too much, in
-	// this order, with their empty values.
-	sheds []Member
+	// sheds are the members that Payload makes smaller when there is too much,
+	// in this order.
+	sheds []shed
+}
+
+// shed is a member that can be made smaller.
+type shed struct {
+	name string
+	// value is what is left of it when it must lose so many bytes.
+	value func(lose int) json.RawMessage
+}
+
+// emptied is a member of which nothing is left but an empty value.
+func emptied(name, empty string) shed {
+	return shed{name, func(int) json.RawMessage { return json.RawMessage(empty) }}
 }
 
 // APIVersion is the version of the payload's form.
@@ -39,18 +52,20 @@ func (e *Event) Payload(most int) []byte {
 	around := 160 + len(e.Dataset) + len(e.Type) + len(e.Text)
 	var omitted []string
 	for _, shed := range e.sheds {
-		if around+object.Size() <= most {
+		lose := around + object.Size() - most
+		if lose <= 0 {
 			break
 		}
-		i := slices.IndexFunc(object, func(m Member) bool { return m.Name == shed.Name })
-		if bytes.Equal(object[i].Value, shed.Value) {
+		i := slices.IndexFunc(object, func(m Member) bool { return m.Name == shed.name })
+		value := shed.value(lose)
+		if bytes.Equal(object[i].Value, value) {
 			continue
 		}
 		if omitted == nil {
 			object = append(slices.Clip(slices.Clone(object)), Member{Name: "omitted"})
 		}
-		object[i] = shed
-		omitted = append(omitted, shed.Name)
+		object[i].Value = value
+		omitted = append(omitted, shed.name)
 		object[len(object)-1].Value = []byte(`["` + strings.Join(omitted, `","`) + `"]`)
 	}
 	var envelope Object
@@ -84,7 +99,10 @@ var escaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 // plain makes what a user gave fit for a text: one line, and without the
 // characters that mean something to Slack, where <!channel> would ping people
 // (https://api.slack.com/reference/surfaces/formatting#escaping).
-func plain(s string) string {
+func plain(s string) string { return escaper.Replace(fold(s)) }
+
+// fold makes one line of a text.
+func fold(s string) string {
 	var b strings.Builder
 	control := false
 	for _, r := range s {
@@ -98,7 +116,17 @@ func plain(s string) string {
 		control = false
 		b.WriteRune(r)
 	}
-	return escaper.Replace(b.String())
+	return b.String()
+}
+
+// quoted is what somebody wrote, plain and not too long.
+func quoted(s string) string {
+	const most = 200
+	s = fold(s)
+	if runes := []rune(s); len(runes) > most {
+		s = string(runes[:most]) + "…"
+	}
+	return `"` + escaper.Replace(s) + `"`
 }
 
 func enumerate(names []string) string { return strings.Join(names, ", ") }

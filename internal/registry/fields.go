@@ -43,6 +43,8 @@ const (
 	notObject  = "Must be a JSON object."
 	notShape   = "Not in a supported format."
 	tooLong    = "Ensure this field has no more than 10000 characters."
+	notBlank   = "This field may not be blank."
+	notATitle  = "Use 1 to 100 letters, digits, spaces, dots, underscores and hyphens, without a space at either end."
 	noNUL      = "Null characters are not allowed."
 	notAName   = "Use 1 to 100 letters, digits, dots, underscores and hyphens."
 	notASample = "Use 1 to 255 characters, without control characters and without '..' as a path segment."

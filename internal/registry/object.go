@@ -55,8 +55,26 @@ func (o *Object) add(name string, value json.RawMessage) {
 
 func (o *Object) text(name, s string) { o.add(name, Quote(s)) }
 
-func (o *Object) createdAt(t time.Time) {
-	o.add("created_at", Quote(t.UTC().Format(timeLayout)))
+func (o *Object) time(name string, t time.Time) {
+	o.add(name, Quote(t.UTC().Format(timeLayout)))
+}
+
+// maybeText adds a text that may be missing; "" is null.
+func (o *Object) maybeText(name, s string) {
+	if s == "" {
+		o.add(name, nil)
+	} else {
+		o.text(name, s)
+	}
+}
+
+// maybeTime adds a time that may be missing; zero is null.
+func (o *Object) maybeTime(name string, t time.Time) {
+	if t.IsZero() {
+		o.add(name, nil)
+	} else {
+		o.time(name, t)
+	}
 }
 
 func (o *Object) int(name string, n int64) { o.add(name, strconv.AppendInt(nil, n, 10)) }

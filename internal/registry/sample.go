@@ -77,7 +77,7 @@ func (s *Sample) Object(d *Dataset) Object {
 		}
 		o.add(f.Name, value)
 	}
-	o.createdAt(s.CreatedAt)
+	o.time("created_at", s.CreatedAt)
 	o.text("created_by", s.CreatedBy)
 	o.text("dataset_full_name", d.FullName())
 	return o
@@ -127,11 +127,7 @@ func SampleDeleted(d *Dataset, s *Sample, at time.Time) Event {
 func (s *Sample) event(d *Dataset, eventType string, at time.Time, text string) Event {
 	return Event{
 		Type: eventType, At: at, Dataset: d.FullName(), Object: s.Object(d), Text: text,
-		sheds: []Member{
-			{"attributes", json.RawMessage("null")},
-			{"metadata", json.RawMessage("{}")},
-			{"readme", json.RawMessage(`""`)},
-		},
+		sheds: []shed{emptied("attributes", "null"), emptied("metadata", "{}"), emptied("readme", `""`)},
 	}
 }
 

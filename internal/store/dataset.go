@@ -12,10 +12,11 @@ import (
 
 // selectDataset reads datasets as x with the role of the account $1 in each.
 const selectDataset = `
-	SELECT x.id, x.fields, x.created_at, x.samples_count, x.collaborators, x.role,
+	SELECT x.id, x.fields, x.labelsets, x.label_stats, x.cloned_from, x.created_at, x.samples_count, x.collaborators, x.role,
 		x.owner_id, x.owner_name, x.is_organization, x.is_operator, x.email, x.webhooks_enabled, x.application_id, x.owner_created_at
 	FROM (
-		SELECT d.id, d.properties AS fields, d.is_public, d.samples_count, d.created_at, d.name, o.name || '/' || d.name AS full_name,
+		SELECT d.id, d.properties AS fields, d.labelsets, d.label_stats, d.cloned_from, d.is_public,
+			d.samples_count, d.created_at, d.name, o.name || '/' || d.name AS full_name,
 			(SELECT count(*) FROM collaborator c WHERE c.dataset_id = d.id) AS collaborators,
 			CASE
 				WHEN d.owner_id = $1 THEN 4
@@ -31,10 +32,31 @@ const selectDataset = `
 
 func scanDataset(row scanner) (*registry.Dataset, error) {
 	var d registry.Dataset
+	var labelsets []storedLabelset
 	err := row.Scan(append([]any{
-		id(&d.ID), intoJSON{&d.Fields}, intoTime{&d.CreatedAt}, &d.SamplesCount, &d.CollaboratorsCount, &d.Role,
+		id(&d.ID), intoJSON{&d.Fields}, intoJSON{&labelsets}, intoJSON{&d.LabelStats}, intoText{&d.ClonedFrom}, intoTime{&d.CreatedAt}, &d.SamplesCount, &d.CollaboratorsCount, &d.Role,
 	}, intoAccount(&d.Owner)...)...)
+	for _, l := range labelsets {
+		d.Labelsets = append(d.Labelsets, registry.Labelset{
+			ID: webhook.ID(l.ID), Name: l.Name, Description: l.Description, CreatedAt: webhook.FromMicros(l.CreatedAt),
+		})
+	}
 	return &d, err
+}
+
+// storedLabelset is a labelset as its dataset's row holds it.
+type storedLabelset struct {
+	ID                []byte
+	Name, Description string
+	CreatedAt         int64
+}
+
+func storedLabelsets(labelsets []registry.Labelset) []byte {
+	stored := make([]storedLabelset, len(labelsets))
+	for i, l := range labelsets {
+		stored[i] = storedLabelset{l.ID[:], l.Name, l.Description, webhook.Micros(l.CreatedAt)}
+	}
+	return []byte(text(stored))
 }
 
 // DatasetRef names a dataset.
@@ -98,9 +120,13 @@ func (t *tx) dataset(caller webhook.ID, least registry.Role, where string, args 
 	return d, nil
 }
 
+func (t *tx) datasetByRef(caller webhook.ID, least registry.Role, ref DatasetRef) (*registry.Dataset, error) {
+	return t.dataset(caller, least, whereDatasetRef, registry.NormalName(ref.Owner), ref.Name)
+}
+
 // administered finds a dataset in which the caller may do everything.
 func (t *tx) administered(caller webhook.ID, ref DatasetRef) (*registry.Dataset, error) {
-	return t.dataset(caller, registry.Admin, whereDatasetRef, registry.NormalName(ref.Owner), ref.Name)
+	return t.datasetByRef(caller, registry.Admin, ref)
 }
 
 // emit records an event for the owner of a dataset, when the owner has
@@ -128,11 +154,15 @@ func (s *Store) CreateDataset(ctx context.Context, caller webhook.ID, owner stri
 			return err
 		}
 		at := now()
-		d = &registry.Dataset{ID: s.ids.New(at), Owner: account, Fields: fields, Role: registry.Admin, CreatedAt: at}
+		d = &registry.Dataset{
+			ID: s.ids.New(at), Owner: account, Fields: fields, Role: registry.Admin, CreatedAt: at,
+			Labelsets: []registry.Labelset{{ID: s.ids.New(at), Name: registry.GroundTruth, CreatedAt: at}},
+		}
 		n, err := t.exec(`
-			INSERT INTO dataset (id, owner_id, name, is_public, properties, samples_count, created_at)
-			VALUES ($1, $2, $3, $4, $5, 0, $6) ON CONFLICT DO NOTHING`,
-			key(d.ID), key(account.ID), d.Name(), d.Public(), []byte(text(fields)), webhook.Micros(at))
+			INSERT INTO dataset (id, owner_id, name, is_public, properties, labelsets, label_stats, samples_count, created_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8) ON CONFLICT DO NOTHING`,
+			key(d.ID), key(account.ID), d.Name(), d.Public(), []byte(text(fields)), storedLabelsets(d.Labelsets),
+			[]byte("{}"), webhook.Micros(at))
 		if err != nil {
 			return err
 		}
@@ -217,7 +247,17 @@ func (s *Store) RemoveDeleted(ctx context.Context) (more bool, err error) {
 		if err != nil {
 			return err
 		}
-		n, err := t.exec(`DELETE FROM sample WHERE id IN (SELECT id FROM sample WHERE dataset_id = $1 LIMIT $2)`, key(dataset), slice)
+		const some = ` IN (SELECT id FROM sample WHERE dataset_id = $1 ORDER BY id LIMIT $2)`
+		for _, statement := range []string{
+			`DELETE FROM label WHERE sample_id` + some,
+			`DELETE FROM comment WHERE issue_id IN (SELECT id FROM issue WHERE sample_id` + some + `)`,
+			`DELETE FROM issue WHERE sample_id` + some,
+		} {
+			if _, err := t.exec(statement, key(dataset), slice); err != nil {
+				return err
+			}
+		}
+		n, err := t.exec(`DELETE FROM sample WHERE id`+some, key(dataset), slice)
 		if err != nil || n == slice {
 			return err
 		}

@@ -13,32 +13,53 @@ import (
 	"strconv"
 )
 
-const selectSample = `
-	SELECT s.id, s.name, s.attributes, s.metadata, s.readme, s.priority, s.created_at, labeler.name, reviewer.name, maker.name
-	FROM sample s
+const sampleColumns = `s.id, s.name, s.attributes, s.metadata, s.readme, s.priority, s.created_at, labeler.name, reviewer.name, maker.name`
+
+const sampleJoins = `
 	LEFT JOIN account labeler ON labeler.id = s.assigned_labeler
 	LEFT JOIN account reviewer ON reviewer.id = s.assigned_reviewer
 	LEFT JOIN account maker ON maker.id = s.created_by`
 
+const selectSample = `SELECT ` + sampleColumns + ` FROM sample s` + sampleJoins
+
+// sampleRow is a sample as a query reads it.
+type sampleRow struct {
+	registry.Sample
+	name, readme, labeler, reviewer string
+	attributes, metadata            []byte
+	priority                        float64
+}
+
+func (r *sampleRow) into() []any {
+	return []any{
+		id(&r.ID), &r.name, &r.attributes, &r.metadata, &r.readme, &r.priority, intoTime{&r.CreatedAt},
+		intoText{&r.labeler}, intoText{&r.reviewer}, intoText{&r.CreatedBy},
+	}
+}
+
+func (r *sampleRow) sample() *registry.Sample {
+	r.Fields = registry.Fields{
+		"name": registry.Quote(r.name), "attributes": orNull(r.attributes), "metadata": r.metadata, "readme": registry.Quote(r.readme),
+		"priority":         strconv.AppendFloat(nil, r.priority, 'g', -1, 64),
+		"assigned_labeler": quoteOrNull(r.labeler), "assigned_reviewer": quoteOrNull(r.reviewer),
+	}
+	return &r.Sample
+}
+
 func scanSample(row scanner) (*registry.Sample, error) {
-	var s registry.Sample
-	var name, readme, labeler, reviewer string
-	var attributes, metadata []byte
-	var priority float64
-	err := row.Scan(id(&s.ID), &name, &attributes, &metadata, &readme, &priority, intoTime{&s.CreatedAt},
-		intoText{&labeler}, intoText{&reviewer}, intoText{&s.CreatedBy})
-	if err != nil {
+	var r sampleRow
+	if err := row.Scan(r.into()...); err != nil {
 		return nil, err
 	}
-	if attributes == nil {
-		attributes = []byte("null")
+	return r.sample(), nil
+}
+
+// orNull is JSON from a column where NULL is null.
+func orNull(raw []byte) json.RawMessage {
+	if raw == nil {
+		return json.RawMessage("null")
 	}
-	s.Fields = registry.Fields{
-		"name": registry.Quote(name), "attributes": attributes, "metadata": metadata, "readme": registry.Quote(readme),
-		"priority":         strconv.AppendFloat(nil, priority, 'g', -1, 64),
-		"assigned_labeler": quoteOrNull(labeler), "assigned_reviewer": quoteOrNull(reviewer),
-	}
-	return &s, nil
+	return raw
 }
 
 func quoteOrNull(s string) json.RawMessage {
@@ -63,19 +84,36 @@ type SampleQuery struct {
 	// Samples without a value come last either way.
 	Sort       string
 	Descending bool
-	// Match lets a sample through by its name and metadata; nil lets all
-	// through.
-	Match func(name string, metadata json.RawMessage) bool
+	// Labelset names the labelset whose labels are listed; "" for
+	// registry.GroundTruth. One that is not there has no labels.
+	Labelset string
+	// Full lists labels with their attributes.
+	Full bool
+	// Match lets a sample through by its name, its metadata and the status of
+	// its label, "" when it has none; nil lets all through.
+	Match func(name string, metadata json.RawMessage, status string) bool
 }
 
 // SampleSorts are the columns by which lists of samples can be sorted.
 var SampleSorts = map[string]string{
 	"name": "s.name", "created_at": "s.created_at", "priority": "s.priority", "updated_at": "s.updated_at",
-	"gt_label__updated_at": "s.id",
+	"gt_label__updated_at": "truth.updated_at",
 }
 
+// ListedSample is a sample with its label; nil for none.
+type ListedSample struct {
+	*registry.Sample
+	Label *registry.Label
+}
+
+const selectListed = `
+	SELECT ` + sampleColumns + `, l.sample_id IS NOT NULL, CASE WHEN $4 THEN l.attributes END, ` + labelColumns + `
+	FROM sample s` + sampleJoins + `
+	LEFT JOIN label truth ON truth.sample_id = s.id AND truth.labelset_id = $2
+	LEFT JOIN label l ON l.sample_id = s.id AND l.labelset_id = $3` + labelJoins
+
 // Samples lists samples of a dataset that the caller may see.
-func (s *Store) Samples(ctx context.Context, caller webhook.ID, ref DatasetRef, q SampleQuery) (*registry.Dataset, []*registry.Sample, error) {
+func (s *Store) Samples(ctx context.Context, caller webhook.ID, ref DatasetRef, q SampleQuery) (*registry.Dataset, []ListedSample, error) {
 	d, err := s.Dataset(ctx, caller, ref)
 	if err != nil {
 		return nil, nil, err
@@ -84,39 +122,63 @@ func (s *Store) Samples(ctx context.Context, caller webhook.ID, ref DatasetRef, 
 	if q.Descending {
 		direction = "DESC"
 	}
-	order := fmt.Sprintf(" WHERE s.dataset_id = $1 ORDER BY %s %s, s.id %s", SampleSorts[q.Sort], direction, direction)
-	if q.Match == nil {
-		rows, err := s.query(ctx, selectSample+order+" LIMIT $2 OFFSET $3", key(d.ID), q.Limit, q.Offset)
-		samples, err := collect(rows, err, scanSample)
-		return d, samples, err
+	column := SampleSorts[q.Sort]
+	statement := selectListed + fmt.Sprintf(" WHERE s.dataset_id = $1 ORDER BY %s IS NULL, %s %s, s.id %s", column, column, direction, direction)
+	name := q.Labelset
+	if name == "" {
+		name = registry.GroundTruth
 	}
-	samples, err := s.matching(ctx, d.ID, order, q)
-	return d, samples, err
-}
-
-// matching reads the whole list in order and keeps what matches, a page of it
-// in memory at most.
-func (s *Store) matching(ctx context.Context, dataset webhook.ID, order string, q SampleQuery) (found []*registry.Sample, err error) {
-	rows, err := s.query(ctx, selectSample+order, key(dataset))
+	var labelset webhook.ID // that of no labelset, unless found
+	if l := labelsetOf(d, name); l != nil {
+		labelset = l.ID
+	}
+	args := []any{key(d.ID), key(labelsetOf(d, registry.GroundTruth).ID), key(labelset), q.Full}
+	if q.Match == nil {
+		statement += " LIMIT $5 OFFSET $6"
+		args = append(args, q.Limit, q.Offset)
+	}
+	rows, err := s.query(ctx, statement, args...)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer rows.Close() //nolint:errcheck // read to the end, or given up
+	var found []ListedSample
 	for rows.Next() && len(found) < q.Limit {
-		sample, err := scanSample(rows)
+		l, err := scanListed(rows, name)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		if !q.Match(sample.Name(), sample.Fields["metadata"]) {
-			continue
+		if q.Match != nil {
+			status := ""
+			if l.Label != nil {
+				status = l.Label.Status()
+			}
+			if !q.Match(l.Name(), l.Fields["metadata"], status) {
+				continue
+			}
+			if q.Offset > 0 {
+				q.Offset--
+				continue
+			}
 		}
-		if q.Offset > 0 {
-			q.Offset--
-			continue
-		}
-		found = append(found, sample)
+		found = append(found, l)
 	}
-	return found, translate(rows.Err())
+	return d, found, translate(rows.Err())
+}
+
+func scanListed(row scanner, labelset string) (ListedSample, error) {
+	var s sampleRow
+	var l labelRow
+	var labelled bool
+	err := row.Scan(append(append(s.into(), &labelled, &l.attributes), l.into()...)...)
+	if err != nil {
+		return ListedSample{}, err
+	}
+	listed := ListedSample{Sample: s.sample()}
+	if labelled {
+		listed.Label = l.label(labelset)
+	}
+	return listed, nil
 }
 
 const whereDatasetOfSample = ` AND x.id = (SELECT dataset_id FROM sample WHERE id = $2)`
@@ -367,7 +429,7 @@ func (t *tx) deleteSamples(d *registry.Dataset, ids []webhook.ID) (deleted int64
 		if err != nil {
 			return 0, err
 		}
-		if _, err := t.exec(`DELETE FROM sample WHERE id = $1`, key(sampleID)); err != nil {
+		if err := t.removeSample(d, sampleID); err != nil {
 			return 0, err
 		}
 		deleted++
@@ -376,6 +438,31 @@ func (t *tx) deleteSamples(d *registry.Dataset, ids []webhook.ID) (deleted int64
 		}
 	}
 	return deleted, t.countSamples(d, -deleted)
+}
+
+// removeSample removes a sample with its labels and issues, for which the
+// sample's own event speaks.
+func (t *tx) removeSample(d *registry.Dataset, sampleID webhook.ID) error {
+	truth := labelsetOf(d, registry.GroundTruth)
+	var status string
+	err := t.row(`SELECT status FROM label WHERE sample_id = $1 AND labelset_id = $2`, key(sampleID), key(truth.ID)).Scan(&status)
+	if err == nil {
+		err = t.countLabel(d, truth, status, "")
+	}
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	for _, statement := range []string{
+		`DELETE FROM label WHERE sample_id = $1`,
+		`DELETE FROM comment WHERE issue_id IN (SELECT id FROM issue WHERE sample_id = $1)`,
+		`DELETE FROM issue WHERE sample_id = $1`,
+		`DELETE FROM sample WHERE id = $1`,
+	} {
+		if _, err := t.exec(statement, key(sampleID)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // assignees resolves the names of accounts to which samples are assigned.

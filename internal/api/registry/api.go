@@ -46,6 +46,27 @@ func New(s *store.Store, log *slog.Logger, bounds web.Bounds) *API {
 		"GET /samples/{sample}":                        a.sample,
 		"PATCH /samples/{sample}":                      a.updateSample,
 		"DELETE /samples/{sample}":                     a.deleteSample,
+
+		"GET /labels/{sample}/{labelset}":                      a.label,
+		"PUT /labels/{sample}/{labelset}":                      a.putLabel,
+		"PATCH /labels/{sample}/{labelset}":                    a.updateLabel,
+		"DELETE /labels/{sample}/{labelset}":                   a.deleteLabel,
+		"GET /datasets/{owner}/{name}/labelsets":               a.labelsets,
+		"POST /datasets/{owner}/{name}/labelsets":              a.createLabelset,
+		"GET /datasets/{owner}/{name}/labelsets/{labelset}":    a.labelset,
+		"DELETE /datasets/{owner}/{name}/labelsets/{labelset}": a.deleteLabelset,
+		"POST /datasets/{owner}/{name}/collaborators":          a.addCollaborator,
+		"GET /datasets/{owner}/{name}/collaborators/{user}":    a.collaborator,
+		"PATCH /datasets/{owner}/{name}/collaborators/{user}":  a.updateCollaborator,
+		"DELETE /datasets/{owner}/{name}/collaborators/{user}": a.removeCollaborator,
+		"GET /datasets/{owner}/{name}/issues":                  a.issues,
+		"GET /datasets/{owner}/issues":                         a.issuesOfSample,
+		"POST /samples/{sample}/issues":                        a.createIssue,
+		"PATCH /issues/{issue}":                                a.updateIssue,
+		"DELETE /issues/{issue}":                               a.deleteIssue,
+		"POST /issues/{issue}/comments":                        a.addComment,
+		"DELETE /issues/{issue}/comments/{comment}":            a.deleteComment,
+		"GET /datasets/{owner}/{name}/workunits":               a.workunits,
 	} {
 		a.router.Handle(route, a.handle(handle))
 	}
@@ -129,6 +150,11 @@ var refusals = []struct {
 	{registry.ErrNotAdministrator, http.StatusForbidden, registry.ErrNotAdministrator.Error()},
 	{registry.ErrDatasetExists, http.StatusBadRequest, registry.ErrDatasetExists.Error()},
 	{registry.ErrSampleExists, http.StatusBadRequest, registry.ErrSampleExists.Error()},
+	{registry.ErrLabelsetExists, http.StatusBadRequest, registry.ErrLabelsetExists.Error()},
+	{registry.ErrGroundTruth, http.StatusBadRequest, registry.ErrGroundTruth.Error()},
+	{registry.ErrCollaboratorExists, http.StatusBadRequest, registry.ErrCollaboratorExists.Error()},
+	{registry.ErrNoCollaborator, http.StatusBadRequest, registry.ErrNoCollaborator.Error()},
+	{webhook.ErrLimit, http.StatusBadRequest, "There are too many of these."},
 	{errUIDTaken, http.StatusConflict, "The account's name is in use as the uid of another webhook application."},
 	{webhook.ErrNotFound, http.StatusNotFound, "Not found."},
 	{webhook.ErrUnavailable, http.StatusServiceUnavailable, "Service unavailable."},
@@ -197,6 +223,29 @@ func (r *request) fields() (registry.Fields, error) {
 	}
 	return f, nil
 }
+
+// create reads the body as a new object.
+func (r *request) create(rules []registry.Field) (registry.Fields, error) {
+	sent, err := r.fields()
+	if err != nil {
+		return nil, err
+	}
+	fields, wrong := registry.Create(rules, sent)
+	return fields, wrong.Err()
+}
+
+// patch reads the body as a change.
+func (r *request) patch(rules []registry.Field) (registry.Fields, error) {
+	sent, err := r.fields()
+	if err != nil {
+		return nil, err
+	}
+	patch, wrong := registry.Patch(rules, sent)
+	return patch, wrong.Err()
+}
+
+// id reads an id of the path.
+func (r *request) id(name string) (webhook.ID, error) { return registry.ParseUUID(r.PathValue(name)) }
 
 func (r *request) dataset() store.DatasetRef {
 	return store.DatasetRef{Owner: r.PathValue("owner"), Name: r.PathValue("name")}

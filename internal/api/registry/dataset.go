@@ -82,10 +82,22 @@ func (a *API) updateDataset(r *request) (answer, error) {
 // told only to administrators of the dataset, who might have done it right.
 func (a *API) wrong(r *request, err error) error {
 	d, findErr := a.store.Dataset(r.Context(), r.caller.ID, r.dataset())
+	return refusal(d, findErr, registry.Admin, err)
+}
+
+// wrongSample is wrong for a request about a sample, which takes a role.
+func (a *API) wrongSample(r *request, sampleID webhook.ID, least registry.Role, err error) error {
+	d, _, findErr := a.store.Sample(r.Context(), r.caller.ID, sampleID)
+	return refusal(d, findErr, least, err)
+}
+
+// refusal is the first thing that speaks against a request: that its dataset is
+// not found, that the caller's role is too small, or what is wrong with it.
+func refusal(d *registry.Dataset, findErr error, least registry.Role, err error) error {
 	switch {
 	case findErr != nil:
 		return findErr
-	case d.Role < registry.Admin:
+	case d.Role < least:
 		return registry.ErrForbidden
 	default:
 		return err

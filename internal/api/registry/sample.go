@@ -2,6 +2,7 @@ package registry
 
 import (
 	"encoding/json"
+	"errors"
 	"fanfare/internal/registry"
 	"fanfare/internal/store"
 	"fanfare/internal/web"
@@ -12,24 +13,41 @@ import (
 )
 
 func (a *API) samples(r *request) (answer, error) {
-	d, samples, err := a.store.Samples(r.Context(), r.caller.ID, r.dataset(), r.sampleQuery())
+	query := r.sampleQuery()
+	d, samples, err := a.store.Samples(r.Context(), r.caller.ID, r.dataset(), query)
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{http.StatusOK, sampleList(d, samples)}, nil
+	objects := make([]registry.Object, len(samples))
+	for i, s := range samples {
+		label := json.RawMessage("null")
+		if s.Label != nil && query.Labelset != "" {
+			if query.Full {
+				label = s.Label.Object(d, s.Sample).Append(nil)
+			} else {
+				label = s.Label.Summary().Append(nil)
+			}
+		}
+		objects[i] = append(s.Object(d), registry.Member{Name: "label", Value: label})
+	}
+	return list(objects), nil
 }
 
 func sampleList(d *registry.Dataset, samples []*registry.Sample) []byte {
 	objects := make([]registry.Object, len(samples))
 	for i, s := range samples {
-		objects[i] = sampleObject(d, s)
+		objects[i] = sampleObject(d, s, nil)
 	}
 	return registry.List(objects)
 }
 
-// sampleObject is a sample as answers show it. Nothing is labelled yet.
-func sampleObject(d *registry.Dataset, s *registry.Sample) registry.Object {
-	return append(s.Object(d), registry.Member{Name: "label", Value: json.RawMessage("null")})
+// sampleObject is a sample as answers show it, with its label; nil for none.
+func sampleObject(d *registry.Dataset, s *registry.Sample, l *registry.Label) registry.Object {
+	label := json.RawMessage("null")
+	if l != nil {
+		label = l.Object(d, s).Append(nil)
+	}
+	return append(s.Object(d), registry.Member{Name: "label", Value: label})
 }
 
 func (a *API) sample(r *request) (answer, error) {
@@ -41,7 +59,16 @@ func (a *API) sample(r *request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return ok(sampleObject(d, s)), nil
+	// Clients put a second question mark between two parameters.
+	labelset, _, _ := strings.Cut(r.URL.Query().Get("labelset"), "?")
+	if labelset == "" {
+		return ok(sampleObject(d, s, nil)), nil
+	}
+	_, _, l, err := a.store.Label(r.Context(), r.caller.ID, sampleID, labelset)
+	if errors.Is(err, webhook.ErrNotFound) {
+		l, err = nil, nil
+	}
+	return ok(sampleObject(d, s, l)), err
 }
 
 func (a *API) createSample(r *request) (answer, error) {
@@ -57,7 +84,7 @@ func (a *API) createSample(r *request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return created(sampleObject(d, s)), nil
+	return created(sampleObject(d, s, nil)), nil
 }
 
 func (a *API) createSamples(r *request) (answer, error) {
@@ -90,28 +117,15 @@ func (a *API) updateSample(r *request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	sent, err := r.fields()
-	var patch registry.Fields
-	if err == nil {
-		var wrong webhook.Invalid
-		patch, wrong = registry.Patch(registry.SampleFields, sent)
-		err = wrong.Err()
-	}
+	patch, err := r.patch(registry.SampleFields)
 	if err != nil {
-		d, _, findErr := a.store.Sample(r.Context(), r.caller.ID, sampleID)
-		switch {
-		case findErr != nil:
-			err = findErr
-		case d.Role < registry.SampleRole(patch):
-			err = registry.ErrForbidden
-		}
-		return answer{}, err
+		return answer{}, a.wrongSample(r, sampleID, registry.SampleRole(patch), err)
 	}
 	d, s, err := a.store.UpdateSample(r.Context(), r.caller.ID, sampleID, patch)
 	if err != nil {
 		return answer{}, err
 	}
-	return ok(sampleObject(d, s)), nil
+	return ok(sampleObject(d, s, nil)), nil
 }
 
 func (a *API) deleteSample(r *request) (answer, error) {
@@ -195,6 +209,8 @@ func (r *request) sampleQuery() store.SampleQuery {
 	if store.SampleSorts[sort] != "" {
 		q.Sort, q.Descending = sort, descending
 	}
+	labelset, _, _ := strings.Cut(query.Get("labelset"), "?")
+	q.Labelset, q.Full = labelset, labelset != "" && query.Get("include_full_label") == "1"
 	contains := query.Get("name__contains")
 	metadata := map[string]string{}
 	for entry := range strings.SplitSeq(query.Get("filters"), ",") {
@@ -202,11 +218,12 @@ func (r *request) sampleQuery() store.SampleQuery {
 			metadata[key] = value
 		}
 	}
-	if contains == "" && len(metadata) == 0 {
+	statuses := registry.KnownStatuses(strings.Split(query.Get("label_status"), ","))
+	if contains == "" && len(metadata) == 0 && len(statuses) == 0 {
 		return q
 	}
-	q.Match = func(name string, raw json.RawMessage) bool {
-		return strings.Contains(name, contains) && registry.MetadataHas(raw, metadata)
+	q.Match = func(name string, raw json.RawMessage, status string) bool {
+		return strings.Contains(name, contains) && registry.MetadataHas(raw, metadata) && registry.StatusIn(status, statuses)
 	}
 	return q
 }

@@ -196,7 +196,10 @@ CREATE TABLE dataset (
     name          TEXT /*postgres: COLLATE "C" */ NOT NULL,
     is_public     BOOLEAN NOT NULL,
     properties    BYTEA NOT NULL, -- the writable fields, as JSON
+    labelsets     BYTEA NOT NULL, -- few, as JSON; labels name them by id
+    label_stats   BYTEA NOT NULL, -- labels of ground-truth by status, as JSON
     samples_count BIGINT NOT NULL,
+    cloned_from   TEXT,
     created_at    BIGINT NOT NULL,
     -- set when it is gone for everybody; its rows are removed in slices
     deleted_at    BIGINT
@@ -229,3 +232,44 @@ CREATE TABLE sample (
     UNIQUE (dataset_id, name)
 );
 CREATE INDEX sample_list ON sample (dataset_id, id);
+
+CREATE TABLE label (
+    sample_id   BYTEA NOT NULL REFERENCES sample (id),
+    labelset_id BYTEA NOT NULL,
+    attributes  BYTEA,
+    status      TEXT NOT NULL,
+    score       DOUBLE PRECISION,
+    rating      DOUBLE PRECISION,
+    created_by  BYTEA NOT NULL,
+    created_at  BIGINT NOT NULL,
+    updated_by  BYTEA NOT NULL,
+    updated_at  BIGINT NOT NULL,
+    reviewed_by BYTEA,
+    reviewed_at BIGINT NOT NULL,
+    PRIMARY KEY (sample_id, labelset_id)
+);
+CREATE INDEX label_labelset ON label (labelset_id, sample_id);
+
+CREATE TABLE issue (
+    id          BYTEA NOT NULL PRIMARY KEY,
+    dataset_id  BYTEA NOT NULL REFERENCES dataset (id),
+    sample_id   BYTEA NOT NULL REFERENCES sample (id),
+    description TEXT NOT NULL,
+    status      TEXT NOT NULL,
+    anchor      BYTEA,
+    created_by  BYTEA NOT NULL,
+    created_at  BIGINT NOT NULL,
+    updated_by  BYTEA NOT NULL,
+    updated_at  BIGINT NOT NULL
+);
+CREATE INDEX issue_dataset ON issue (dataset_id, id);
+CREATE INDEX issue_sample ON issue (sample_id, id);
+
+CREATE TABLE comment (
+    id         BYTEA NOT NULL PRIMARY KEY,
+    issue_id   BYTEA NOT NULL REFERENCES issue (id),
+    text       TEXT NOT NULL,
+    created_by BYTEA NOT NULL,
+    created_at BIGINT NOT NULL
+);
+CREATE INDEX comment_issue ON comment (issue_id, id);
