@@ -2,6 +2,8 @@ package main
 
 import (
 	"bufio"
+	"fanfare/internal/signature"
+	"fanfare/internal/store/storetest"
 	"io"
 	"net/http"
 	"os"
@@ -11,9 +13,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"fanfare/internal/signature"
-	"fanfare/internal/store/storetest"
 )
 
 // refused runs a command that must fail, and returns its exit code and what it
@@ -161,7 +160,7 @@ func TestTheDemoShowsSomethingWithinAMoment(t *testing.T) {
 		if time.Now().After(end) {
 			t.Fatalf("the receiver shows %s", page)
 		}
-		res, err := http.Get(found[1] + "/") //nolint:noctx // a test
+		res, err := http.Get(found[1] + "/")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -53,12 +53,12 @@ func runDemo(ctx context.Context, c *cli, in *input) error {
 	}
 	d, err := demo.Prepare(ctx, node.Store, log)
 	if err != nil {
-		node.Store.Close()
+		node.Close()
 		return err
 	}
 	if _, err := fmt.Fprintf(c.out, demoText, node.URL, d.Logins[0].Name, d.Logins[0].Password, d.Logins[1].Name,
 		d.Logins[1].Password, d.ReceiverURL, d.Key, node.URL, logFile.Name()); err != nil {
-		node.Store.Close()
+		node.Close()
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)

@@ -47,7 +47,7 @@ func OpenStore(ctx context.Context, cfg *config.Config, log *slog.Logger, exclus
 		disableAfter = -1
 	}
 	return store.Open(ctx, cfg.Database, sealer, log, store.Config{
-		Exclusive: exclusive, MaxEvent: cfg.MaxEvent, DisableAfter: disableAfter,
+		Exclusive: exclusive, MaxEvent: cfg.MaxEvent, PublicURL: cfg.PublicURL, DisableAfter: disableAfter,
 		Lease: 2*cfg.RequestTimeout + 30*time.Second,
 	})
 }
@@ -111,37 +111,51 @@ const (
 	drainTimeout = 10 * time.Second
 )
 
-// Open opens the database and listens. Run serves; whoever does not call it
-// must Close the node's Store.
+// Open listens and opens the database. Run serves; whoever does not call it
+// must Close the node.
 func Open(ctx context.Context, cfg *config.Config, log *slog.Logger, version string) (*Node, error) {
-	s, err := OpenStore(ctx, cfg, log, true)
-	if err != nil {
-		return nil, err
+	n := &Node{log: log}
+	var err error
+	if n.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen); err != nil {
+		return nil, fmt.Errorf("-listen %s: %w", cfg.Listen, err)
 	}
-	n := &Node{Store: s, log: log}
-	if err := n.open(ctx, cfg, version); err != nil {
-		s.Close()
+	n.URL = "http://" + n.listener.Addr().String()
+	own := *cfg
+	if own.PublicURL == "" {
+		own.PublicURL = n.URL
+	}
+	if n.Store, err = OpenStore(ctx, &own, log, true); err == nil {
+		err = n.open(&own, version)
+	}
+	if err != nil {
+		n.Close()
 		return nil, err
 	}
 	return n, nil
 }
 
-func (n *Node) open(ctx context.Context, cfg *config.Config, version string) (err error) {
+// Close lets go of everything. Run does so by itself.
+func (n *Node) Close() {
+	_ = n.listener.Close() // or the server has
+	if n.Store != nil {
+		n.Store.Close()
+	}
+}
+
+func (n *Node) open(cfg *config.Config, version string) error {
 	n.client = egress.New(egress.Config{Allow: cfg.AllowNetworks, Timeout: cfg.RequestTimeout})
 	n.dispatcher = dispatch.New(n.Store, dispatch.NewHTTPCaller(n.client, version), n.log, dispatch.Config{
 		Rules:   dispatch.Rules{Schedule: webhook.Schedule(cfg.RetrySchedule), RetryAfterCap: time.Hour},
 		Timeout: cfg.RequestTimeout,
 	})
 	n.Store.Attach(n.dispatcher)
-	if n.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen); err != nil {
-		return fmt.Errorf("-listen %s: %w", cfg.Listen, err)
-	}
-	n.URL = "http://" + n.listener.Addr().String()
 	pages, err := portal.New(n.Store, n.log, portal.Config{Version: version, Secure: cfg.Secure(), HTTPSOnly: cfg.HTTPSOnly})
 	if err != nil {
 		return err
 	}
-	api := apiregistry.New(n.Store, n.log, web.Bounds{Wire: cfg.MaxBody, Unpacked: cfg.MaxUnpacked})
+	api := apiregistry.New(n.Store, n.log, apiregistry.Config{
+		Bounds: web.Bounds{Wire: cfg.MaxBody, Unpacked: cfg.MaxUnpacked}, PublicURL: cfg.PublicURL, MaxAsset: cfg.MaxAsset,
+	})
 	n.server = &http.Server{
 		Handler:           web.Log(n.log, broken(pages), n.faces(pages, api)),
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, WriteTimeout: bodyTimeout, IdleTimeout: idleTimeout,
@@ -205,7 +219,7 @@ func (n *Node) ready(w http.ResponseWriter, r *http.Request) {
 // answered are finished, calls in flight end or are given back, and the
 // database is closed.
 func (n *Node) Run(ctx context.Context) error {
-	defer n.Store.Close()
+	defer n.Close()
 	defer n.client.Close()
 	var background sync.WaitGroup
 	dispatching, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -237,23 +251,29 @@ func (n *Node) Run(ctx context.Context) error {
 	return nil
 }
 
-// upkeepEvery is how often the node looks for work that nobody waits for.
-const upkeepEvery = 5 * time.Second
+// upkeepEvery is how often the node looks for work that nobody told it of.
+const upkeepEvery = 15 * time.Second
 
-// upkeep removes what deleted datasets held, a slice at a time.
+// upkeep does in the background, a slice at a time, what nobody waits for:
+// builds releases, sends the events of clones, and removes what is no longer
+// held.
 func (n *Node) upkeep(ctx context.Context) {
 	tick := time.NewTicker(upkeepEvery)
 	defer tick.Stop()
 	for {
-		more, err := n.Store.RemoveDeleted(ctx)
-		if err != nil && ctx.Err() == nil {
-			n.log.ErrorContext(ctx, "upkeep", "error", err)
-		}
-		if more && err == nil && ctx.Err() == nil {
-			continue
+		for _, work := range []func(context.Context) (bool, error){
+			n.Store.SendCloneEvents, n.Store.BuildRelease, n.Store.RemoveDeleted, n.Store.RemoveContent,
+		} {
+			for more := true; more && ctx.Err() == nil; {
+				var err error
+				if more, err = work(ctx); err != nil && ctx.Err() == nil {
+					n.log.ErrorContext(ctx, "upkeep", "error", err)
+				}
+			}
 		}
 		select {
 		case <-tick.C:
+		case <-n.Store.Work():
 		case <-ctx.Done():
 			return
 		}

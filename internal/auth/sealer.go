@@ -17,6 +17,7 @@ import (
 type Sealer struct {
 	aead  cipher.AEAD
 	check []byte
+	mac   []byte
 }
 
 // KeySize is the length of a secret key in bytes.
@@ -44,7 +45,11 @@ func NewSealer(secretKey []byte) (*Sealer, error) {
 		return nil, err
 	}
 	check, err := hkdf.Key(sha256.New, secretKey, nil, "fanfare key check", 16)
-	return &Sealer{aead: aead, check: check}, err
+	if err != nil {
+		return nil, err
+	}
+	mac, err := hkdf.Key(sha256.New, secretKey, nil, "fanfare authenticate", KeySize)
+	return &Sealer{aead: aead, check: check, mac: mac}, err
 }
 
 // Seal encrypts plain. place says where the box belongs, so that it opens
@@ -68,6 +73,14 @@ func (s *Sealer) CheckValue() []byte { return s.check }
 
 // Checks reports whether value is the CheckValue of this sealer's key.
 func (s *Sealer) Checks(value []byte) bool { return hmac.Equal(value, s.check) }
+
+// MAC authenticates data that is given away and comes back (HMAC-SHA256).
+// Compare it in constant time.
+func (s *Sealer) MAC(data []byte) []byte {
+	h := hmac.New(sha256.New, s.mac)
+	h.Write(data)
+	return h.Sum(nil)
+}
 
 // NewSecretKey makes a secret key.
 func NewSecretKey() []byte {

@@ -48,6 +48,8 @@ type Config struct {
 	// MaxBody and MaxUnpacked bound the body of a request, in bytes, as sent
 	// and after decompression.
 	MaxBody, MaxUnpacked int64
+	// MaxAsset bounds an uploaded file, in bytes.
+	MaxAsset int64
 	// MaxEvent bounds the payload of a registry event, in bytes.
 	MaxEvent int
 }
@@ -299,6 +301,7 @@ func Default() Config {
 		LogFormat:      "text",
 		MaxBody:        32 << 20,
 		MaxUnpacked:    128 << 20,
+		MaxAsset:       64 << 20,
 		MaxEvent:       256 << 10,
 	}
 }

@@ -1,6 +1,12 @@
 package portal
 
 import (
+	"fanfare/internal/auth"
+	"fanfare/internal/registry"
+	"fanfare/internal/signature"
+	"fanfare/internal/store"
+	"fanfare/internal/store/storetest"
+	"fanfare/internal/webhook"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
@@ -8,13 +14,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-
-	"fanfare/internal/auth"
-	"fanfare/internal/registry"
-	"fanfare/internal/signature"
-	"fanfare/internal/store"
-	"fanfare/internal/store/storetest"
-	"fanfare/internal/webhook"
 )
 
 const password = "correct horse battery"
@@ -79,7 +78,7 @@ func (w *site) browser() *http.Client {
 	return &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
-func (w *site) do(c *http.Client, method, path string, form url.Values, headers ...string) (*http.Response, string) {
+func (w *site) do(c *http.Client, method, path string, form url.Values, headers ...string) (reply, string) {
 	w.t.Helper()
 	req, err := http.NewRequestWithContext(w.t.Context(), method, w.url+path, strings.NewReader(form.Encode()))
 	if err != nil {
@@ -95,12 +94,19 @@ func (w *site) do(c *http.Client, method, path string, form url.Values, headers 
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	defer res.Body.Close() //nolint:errcheck // read below
+	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return res, string(body)
+	return reply{res.StatusCode, res.Header, res.Cookies()}, string(body)
+}
+
+// reply is an answer whose body was read.
+type reply struct {
+	StatusCode int
+	Header     http.Header
+	Cookies    []*http.Cookie
 }
 
 func (w *site) login(name string) *http.Client {
@@ -230,7 +236,7 @@ func TestTheSessionsCookie(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		w := newSite(t, Config{Secure: secure})
 		res, _ := w.do(w.browser(), http.MethodPost, "/login", url.Values{"account": {"jane"}, "password": {password}})
-		cookies := res.Cookies()
+		cookies := res.Cookies
 		if len(cookies) != 1 || !cookies[0].HttpOnly || cookies[0].SameSite != http.SameSiteLaxMode || cookies[0].Secure != secure ||
 			strings.HasPrefix(cookies[0].Name, "__Host-") != secure {
 			t.Errorf("got %v", cookies)

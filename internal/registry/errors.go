@@ -16,6 +16,8 @@ var (
 	ErrSampleExists = errors.New("A sample with this name already exists.") //nolint:staticcheck,revive // told to clients
 	// ErrLabelsetExists means that the dataset has a labelset of that name.
 	ErrLabelsetExists = errors.New("A labelset with this name already exists.") //nolint:staticcheck,revive // told to clients
+	// ErrReleaseExists means that the dataset has a release of that name.
+	ErrReleaseExists = errors.New("A release with this name already exists.") //nolint:staticcheck,revive // told to clients
 	// ErrGroundTruth means that somebody tried to delete GroundTruth.
 	ErrGroundTruth = errors.New("The ground-truth labelset is permanent.") //nolint:staticcheck,revive // told to clients
 	// ErrCollaboratorExists means that the account has a role there already.

@@ -2,12 +2,11 @@ package registry
 
 import (
 	"encoding/json"
+	"fanfare/internal/registry/shape"
+	"fanfare/internal/webhook"
 	"sort"
 	"strings"
 	"time"
-
-	"fanfare/internal/registry/shape"
-	"fanfare/internal/webhook"
 )
 
 // Issue is something that is wrong with a sample, and the talk about it.

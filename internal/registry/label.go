@@ -1,11 +1,10 @@
 package registry
 
 import (
-	"slices"
-	"time"
-
 	"fanfare/internal/registry/shape"
 	"fanfare/internal/webhook"
+	"slices"
+	"time"
 )
 
 // GroundTruth is the labelset that every dataset has.

@@ -104,3 +104,9 @@ func List(objects []Object) json.RawMessage {
 	}
 	return append(b, ']')
 }
+
+// quoted adds a member whose name is not one of ours.
+func (o *Object) quoted(name string, value json.RawMessage) {
+	q := Quote(name)
+	o.add(string(q[1:len(q)-1]), value)
+}

@@ -2,14 +2,13 @@ package registry
 
 import (
 	"encoding/json"
+	"fanfare/internal/webhook"
 	"strings"
 	"testing"
 	"time"
 	"unicode"
 
 	"pgregory.net/rapid"
-
-	"fanfare/internal/webhook"
 )
 
 func TestNames(t *testing.T) {

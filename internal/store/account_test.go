@@ -2,14 +2,13 @@ package store_test
 
 import (
 	"errors"
-	"testing"
-	"time"
-
 	"fanfare/internal/auth"
 	"fanfare/internal/registry"
 	"fanfare/internal/store"
 	"fanfare/internal/store/storetest"
 	"fanfare/internal/webhook"
+	"testing"
+	"time"
 )
 
 func account(t *testing.T, s *store.Store, name string) registry.Account {

@@ -163,6 +163,13 @@ func (s *Store) prepareData(ctx context.Context) error {
 			key(s.ids.New(time.Now())), MainEnvironment, time.Now().UnixMicro()); err != nil {
 			return err
 		}
+		if t.s.dialect.name == sqliteDialect.name && t.s.cfg.Exclusive {
+			// A file has one node, and it has just begun: what it was cloning is
+			// left behind.
+			if _, err := t.exec(`UPDATE dataset SET hidden_at = 1 WHERE hidden_at IS NOT NULL`); err != nil {
+				return err
+			}
+		}
 		return t.checkKey()
 	})
 	if err != nil {

@@ -4,10 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
-
 	"fanfare/internal/registry"
 	"fanfare/internal/webhook"
+	"fmt"
 )
 
 const selectCollaborator = `

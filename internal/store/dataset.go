@@ -26,7 +26,7 @@ const selectDataset = `
 			d.owner_id, o.name AS owner_name, o.lower_name, o.is_organization, o.is_operator, o.email, o.webhooks_enabled,
 			o.application_id, o.created_at AS owner_created_at
 		FROM dataset d JOIN account o ON o.id = d.owner_id
-		WHERE d.deleted_at IS NULL
+		WHERE d.deleted_at IS NULL AND d.hidden_at IS NULL
 	) x
 	WHERE (x.role > 0 OR x.is_public)`
 
@@ -221,6 +221,7 @@ func (s *Store) DeleteDataset(ctx context.Context, caller webhook.ID, ref Datase
 		if _, err := t.exec(`UPDATE dataset SET deleted_at = $2 WHERE id = $1`, key(d.ID), webhook.Micros(at)); err != nil {
 			return err
 		}
+		t.onCommit(t.s.signal)
 		return t.emit(&d.Owner, registry.DatasetDeleted(d, at))
 	})
 	if err != nil {
@@ -233,13 +234,19 @@ func (s *Store) DeleteDataset(ctx context.Context, caller webhook.ID, ref Datase
 // is never held for long.
 const slice = 1000
 
-// RemoveDeleted removes a slice of what deleted datasets held. It reports
+// abandonedClone is how long after its last slice a clone counts as left behind
+// by a node that died.
+const abandonedClone = time.Hour
+
+// RemoveDeleted removes a slice of what deleted datasets held, and clones that
+// were never finished. It reports
 // whether there is more.
 func (s *Store) RemoveDeleted(ctx context.Context) (more bool, err error) {
 	err = s.write(ctx, func(t *tx) error {
 		more = true
 		var dataset webhook.ID
-		err := t.row(`SELECT id FROM dataset WHERE deleted_at IS NOT NULL ORDER BY deleted_at, id LIMIT 1`).Scan(id(&dataset))
+		err := t.row(`SELECT id FROM dataset WHERE (deleted_at IS NOT NULL OR hidden_at < $1) AND sending_at IS NULL LIMIT 1`,
+			time.Now().Add(-abandonedClone).UnixMicro()).Scan(id(&dataset))
 		if errors.Is(err, sql.ErrNoRows) {
 			more = false
 			return nil
@@ -261,11 +268,21 @@ func (s *Store) RemoveDeleted(ctx context.Context) (more bool, err error) {
 		if err != nil || n == slice {
 			return err
 		}
-		if _, err := t.exec(`DELETE FROM collaborator WHERE dataset_id = $1`, key(dataset)); err != nil {
+		if n, err := t.exec(`DELETE FROM clone_event WHERE dataset_id = $1 AND number IN
+			(SELECT number FROM clone_event WHERE dataset_id = $1 ORDER BY number LIMIT $2)`, key(dataset), slice); err != nil || n == slice {
 			return err
 		}
-		_, err = t.exec(`DELETE FROM dataset WHERE id = $1`, key(dataset))
-		return err
+		for _, statement := range []string{
+			`UPDATE content SET dropped = (1 = 1) WHERE id IN (SELECT f.content_id FROM file f JOIN release r ON r.file_id = f.id WHERE r.dataset_id = $1)`,
+			`DELETE FROM release WHERE dataset_id = $1`,
+			`DELETE FROM collaborator WHERE dataset_id = $1`,
+			`DELETE FROM dataset WHERE id = $1`,
+		} {
+			if _, err := t.exec(statement, key(dataset)); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return false, fmt.Errorf("remove deleted datasets: %w", err)

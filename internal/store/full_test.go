@@ -4,14 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fanfare/internal/auth"
+	"fanfare/internal/registry"
+	"fanfare/internal/webhook"
 	"log/slog"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"fanfare/internal/auth"
-	"fanfare/internal/registry"
-	"fanfare/internal/webhook"
 )
 
 // TestAFullOrReadOnlyDatabaseRefusesAndRecovers has SQLite itself refuse: its

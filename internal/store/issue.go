@@ -2,10 +2,9 @@ package store
 
 import (
 	"context"
-	"fmt"
-
 	"fanfare/internal/registry"
 	"fanfare/internal/webhook"
+	"fmt"
 )
 
 const selectIssue = `

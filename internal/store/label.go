@@ -5,12 +5,12 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"slices"
-	"strconv"
-
 	"fanfare/internal/registry"
 	"fanfare/internal/webhook"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
 )
 
 // labelColumns are those of a label apart from its attributes.
@@ -33,8 +33,14 @@ type labelRow struct {
 
 func (r *labelRow) into() []any {
 	return []any{
-		intoText{&r.status}, &r.score, &r.rating, intoText{&r.CreatedBy}, intoTime{&r.CreatedAt},
-		intoText{&r.UpdatedBy}, intoTime{&r.UpdatedAt}, intoText{&r.ReviewedBy}, intoTime{&r.ReviewedAt},
+		intoText{&r.status},
+		&r.score, &r.rating,
+		intoText{&r.CreatedBy},
+		intoTime{&r.CreatedAt},
+		intoText{&r.UpdatedBy},
+		intoTime{&r.UpdatedAt},
+		intoText{&r.ReviewedBy},
+		intoTime{&r.ReviewedAt},
 	}
 }
 
@@ -174,9 +180,7 @@ func (t *tx) createLabel(l *labelled, caller registry.Account, fields registry.F
 	}
 	at := now()
 	whole := registry.Fields{"rating": json.RawMessage("null")}
-	for name, value := range fields {
-		whole[name] = value
-	}
+	maps.Copy(whole, fields)
 	l.label = &registry.Label{
 		Labelset: l.set.Name, Fields: whole, CreatedBy: caller.Name, UpdatedBy: caller.Name, CreatedAt: at, UpdatedAt: at,
 	}
@@ -224,16 +228,19 @@ func review(l *registry.Label, caller registry.Account) {
 // only together with the time, which is then that of the change.
 func (t *tx) saveLabel(l *labelled, caller registry.Account) error {
 	f := l.label.Fields
-	reviewedNow := l.label.ReviewedAt.Equal(l.label.UpdatedAt) && l.label.ReviewedBy == caller.Name
+	var reviewer webhook.ID // only when that changes
+	if l.label.ReviewedAt.Equal(l.label.UpdatedAt) && l.label.ReviewedBy == caller.Name {
+		reviewer = caller.ID
+	}
 	_, err := t.exec(`
 		INSERT INTO label (sample_id, labelset_id, attributes, status, score, rating, created_by, created_at, updated_by, updated_at,
 			reviewed_by, reviewed_at)
-		VALUES ($1, $2, $3, $4, CAST($5 AS DOUBLE PRECISION), CAST($6 AS DOUBLE PRECISION), $7, $8, $7, $9, CASE WHEN $10 THEN $7 END, $11)
+		VALUES ($1, $2, $3, $4, CAST($5 AS DOUBLE PRECISION), CAST($6 AS DOUBLE PRECISION), $7, $8, $7, $9, $10, $11)
 		ON CONFLICT (sample_id, labelset_id) DO UPDATE SET attributes = excluded.attributes, status = excluded.status,
 			score = excluded.score, rating = excluded.rating, updated_by = excluded.updated_by, updated_at = excluded.updated_at,
 			reviewed_by = coalesce(excluded.reviewed_by, label.reviewed_by), reviewed_at = excluded.reviewed_at`,
 		key(l.sample.ID), key(l.set.ID), nullable(f["attributes"]), l.label.Status(), nullableFloat(f, "score"), nullableFloat(f, "rating"),
-		key(caller.ID), webhook.Micros(l.label.CreatedAt), webhook.Micros(l.label.UpdatedAt), reviewedNow, webhook.Micros(l.label.ReviewedAt))
+		key(caller.ID), webhook.Micros(l.label.CreatedAt), webhook.Micros(l.label.UpdatedAt), optional(reviewer), webhook.Micros(l.label.ReviewedAt))
 	return err
 }
 
@@ -251,9 +258,7 @@ func (t *tx) countLabel(d *registry.Dataset, set *registry.Labelset, from, to st
 		return nil
 	}
 	stats := map[string]int64{}
-	for status, n := range d.LabelStats {
-		stats[status] = n
-	}
+	maps.Copy(stats, d.LabelStats)
 	if from != "" {
 		stats[from]--
 	}

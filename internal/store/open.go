@@ -38,6 +38,9 @@ type Store struct {
 	// statements that name the database's clock
 	insertDelivery, claimDeliveries string
 
+	// work tells upkeep that there is something to do.
+	work chan struct{}
+
 	apps       *appCache
 	dispatcher ingest.Dispatcher
 }
@@ -49,6 +52,8 @@ type Config struct {
 	Exclusive bool
 	// MessageRetention is how long payloads are kept: 90 days if zero.
 	MessageRetention time.Duration
+	// PublicURL is where files are served, without a final slash.
+	PublicURL string
 	// MaxEvent is how many bytes the payload of a registry event may have
 	// before members of its object are left out: 256 KiB if zero.
 	MaxEvent int
@@ -81,7 +86,7 @@ func Open(ctx context.Context, database string, sealer *auth.Sealer, log *slog.L
 	if cfg.DisableAfter == 0 {
 		cfg.DisableAfter = 5 * 24 * time.Hour
 	}
-	s := &Store{dialect: d, sealer: sealer, log: log, cfg: cfg, apps: newAppCache()}
+	s := &Store{dialect: d, sealer: sealer, log: log, cfg: cfg, apps: newAppCache(), work: make(chan struct{}, 1)}
 	s.node = s.ids.New(time.Now())
 	s.insertDelivery = fmt.Sprintf(insertDelivery, s.lease())
 	s.claimDeliveries = fmt.Sprintf(claimDeliveries, s.lease(), d.skipLocked)
@@ -168,6 +173,16 @@ func lockFile(path string) (*os.File, error) {
 // Attach makes d the one that gets new deliveries. It is called once, before
 // the first message is stored; without it every delivery waits for a claim.
 func (s *Store) Attach(d ingest.Dispatcher) { s.dispatcher = d }
+
+// Work yields when there is something for upkeep to do.
+func (s *Store) Work() <-chan struct{} { return s.work }
+
+func (s *Store) signal() {
+	select {
+	case s.work <- struct{}{}:
+	default: // upkeep has been told and has not looked yet
+	}
+}
 
 // Close finishes the writes that are queued and lets go of the database.
 func (s *Store) Close() {

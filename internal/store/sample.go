@@ -32,8 +32,11 @@ type sampleRow struct {
 
 func (r *sampleRow) into() []any {
 	return []any{
-		id(&r.ID), &r.name, &r.attributes, &r.metadata, &r.readme, &r.priority, intoTime{&r.CreatedAt},
-		intoText{&r.labeler}, intoText{&r.reviewer}, intoText{&r.CreatedBy},
+		id(&r.ID), &r.name, &r.attributes, &r.metadata, &r.readme, &r.priority,
+		intoTime{&r.CreatedAt},
+		intoText{&r.labeler},
+		intoText{&r.reviewer},
+		intoText{&r.CreatedBy},
 	}
 }
 

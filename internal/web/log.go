@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"fanfare/internal/auth"
+	"fanfare/internal/registry"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -48,8 +49,11 @@ func Log(log *slog.Logger, broken, next http.Handler) http.Handler {
 	})
 }
 
-// short bounds a path in a log line.
+// short bounds a path in a log line, and leaves out what is secret of it.
 func short(path string) string {
+	if strings.HasPrefix(path, registry.FilePath) {
+		return registry.FilePath + "…"
+	}
 	const most = 300
 	if len(path) > most {
 		path = path[:most] + "…"

@@ -16,13 +16,23 @@ import (
 type API struct {
 	store  *store.Store
 	log    *slog.Logger
-	bounds web.Bounds
+	cfg    Config
 	router web.Router
 }
 
-// New makes the face of a store. Bodies are read within bounds.
-func New(s *store.Store, log *slog.Logger, bounds web.Bounds) *API {
-	a := &API{store: s, log: log, bounds: bounds}
+// Config is what an API can be told.
+type Config struct {
+	// Bounds are those of a request's body.
+	Bounds web.Bounds
+	// PublicURL is where clients reach the API, without a final slash.
+	PublicURL string
+	// MaxAsset bounds an uploaded file, in bytes.
+	MaxAsset int64
+}
+
+// New makes the face of a store.
+func New(s *store.Store, log *slog.Logger, cfg Config) *API {
+	a := &API{store: s, log: log, cfg: cfg}
 	a.router.NotFound = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, r, webhook.ErrNotFound)
 	})
@@ -66,10 +76,20 @@ func New(s *store.Store, log *slog.Logger, bounds web.Bounds) *API {
 		"DELETE /issues/{issue}":                               a.deleteIssue,
 		"POST /issues/{issue}/comments":                        a.addComment,
 		"DELETE /issues/{issue}/comments/{comment}":            a.deleteComment,
-		"GET /datasets/{owner}/{name}/workunits":               a.workunits,
+		"POST /datasets/{owner}/{name}/clone":                  a.clone,
+		"GET /datasets/{owner}/{name}/releases":                a.releases,
+		"POST /datasets/{owner}/{name}/releases":               a.createRelease,
+		"GET /datasets/{owner}/{name}/releases/{release}":      a.release,
+		"DELETE /datasets/{owner}/{name}/releases/{release}":   a.deleteRelease,
+		"POST /assets":                           a.createAsset,
+		"GET /datasets/{owner}/{name}/workunits": a.workunits,
 	} {
 		a.router.Handle(route, a.handle(handle))
 	}
+	// Without a key: what may be read or written is said by the URL or by a
+	// signed form.
+	a.router.Handle("GET "+registry.FilePath+"{token}/{name}", a.open(a.file))
+	a.router.Handle("POST "+uploadPath, a.open(a.upload))
 	return a
 }
 
@@ -102,12 +122,21 @@ func (a *API) handle(h handler) http.Handler {
 	})
 }
 
+// open handles a request that needs no key.
+func (a *API) open(h func(http.ResponseWriter, *http.Request) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := h(w, r); err != nil {
+			a.refuse(w, r, err)
+		}
+	})
+}
+
 func (a *API) serve(w http.ResponseWriter, r *http.Request, h handler) (answer, error) {
 	caller, err := a.authenticate(r)
 	if err != nil {
 		return answer{}, err
 	}
-	body, err := web.Body(w, r, a.bounds)
+	body, err := web.Body(w, r, a.cfg.Bounds)
 	if err != nil {
 		return answer{}, err
 	}
@@ -151,6 +180,7 @@ var refusals = []struct {
 	{registry.ErrDatasetExists, http.StatusBadRequest, registry.ErrDatasetExists.Error()},
 	{registry.ErrSampleExists, http.StatusBadRequest, registry.ErrSampleExists.Error()},
 	{registry.ErrLabelsetExists, http.StatusBadRequest, registry.ErrLabelsetExists.Error()},
+	{registry.ErrReleaseExists, http.StatusBadRequest, registry.ErrReleaseExists.Error()},
 	{registry.ErrGroundTruth, http.StatusBadRequest, registry.ErrGroundTruth.Error()},
 	{registry.ErrCollaboratorExists, http.StatusBadRequest, registry.ErrCollaboratorExists.Error()},
 	{registry.ErrNoCollaborator, http.StatusBadRequest, registry.ErrNoCollaborator.Error()},

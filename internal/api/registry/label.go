@@ -1,11 +1,10 @@
 package registry
 
 import (
-	"net/http"
-
 	"fanfare/internal/registry"
 	"fanfare/internal/store"
 	"fanfare/internal/webhook"
+	"net/http"
 )
 
 func (a *API) label(r *request) (answer, error) {

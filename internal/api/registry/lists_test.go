@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"fanfare/internal/registry"
 	"fanfare/internal/store"
 	"fanfare/internal/store/storetest"
-	"fanfare/internal/web"
 	"fanfare/internal/webhook"
 	"fmt"
 	"io"
@@ -82,13 +82,16 @@ func TestKeys(t *testing.T) {
 
 func TestEveryRouteAsksForAKey(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		api := New(w.store, storetest.Log(t), web.Bounds{Wire: 1, Unpacked: 1})
+		api := New(w.store, storetest.Log(t), Config{})
 		routes := api.router.Routes()
 		if len(routes) < 19 {
 			t.Fatalf("only %d routes", len(routes))
 		}
 		for _, route := range routes {
 			method, path, _ := strings.Cut(route, " ")
+			if path == uploadPath || strings.HasPrefix(path, registry.FilePath) {
+				continue // said by the URL, or by a signed form
+			}
 			if status, answer := w.do("", method, strings.NewReplacer("{", "", "}", "").Replace(path), ""); status != http.StatusUnauthorized {
 				t.Errorf("%s: %d %s", route, status, answer)
 			}

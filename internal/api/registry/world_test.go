@@ -29,7 +29,9 @@ type world struct {
 func each(t *testing.T, fn func(t *testing.T, w *world)) {
 	t.Helper()
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
-		api := New(s, storetest.Log(t), web.Bounds{Wire: 64 << 10, Unpacked: 256 << 10})
+		api := New(s, storetest.Log(t), Config{
+			Bounds: web.Bounds{Wire: 64 << 10, Unpacked: 256 << 10}, PublicURL: "http://public.example", MaxAsset: 1 << 20,
+		})
 		server := httptest.NewServer(api)
 		t.Cleanup(server.Close)
 		w := &world{t: t, store: s, url: server.URL, seen: map[string]int{}}

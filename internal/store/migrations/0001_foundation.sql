@@ -201,11 +201,18 @@ CREATE TABLE dataset (
     samples_count BIGINT NOT NULL,
     cloned_from   TEXT,
     created_at    BIGINT NOT NULL,
+    -- set while a clone is being filled, to when that last went on
+    hidden_at     BIGINT,
+    -- set while events of a clone are still to be sent; negative when they are
+    -- to be forgotten, because nobody had webhooks enabled
+    sending_at    BIGINT,
     -- set when it is gone for everybody; its rows are removed in slices
     deleted_at    BIGINT
 );
 CREATE UNIQUE INDEX dataset_name ON dataset (owner_id, name) WHERE deleted_at IS NULL;
 CREATE INDEX dataset_deleted ON dataset (deleted_at) WHERE deleted_at IS NOT NULL;
+CREATE INDEX dataset_hidden ON dataset (hidden_at) WHERE hidden_at IS NOT NULL;
+CREATE INDEX dataset_sending ON dataset (id) WHERE sending_at IS NOT NULL;
 
 CREATE TABLE collaborator (
     dataset_id BYTEA NOT NULL REFERENCES dataset (id),
@@ -273,3 +280,54 @@ CREATE TABLE comment (
     created_at BIGINT NOT NULL
 );
 CREATE INDEX comment_issue ON comment (issue_id, id);
+
+-- Events of a clone, kept until it is whole and then sent in slices.
+CREATE TABLE clone_event (
+    dataset_id BYTEA NOT NULL REFERENCES dataset (id),
+    number     BIGINT NOT NULL,
+    event_type TEXT NOT NULL,
+    payload    BYTEA NOT NULL,
+    created_at BIGINT NOT NULL,
+    PRIMARY KEY (dataset_id, number)
+);
+
+-- Files, in chunks of one size. What is not complete is being written, or was
+-- when a node died; what is dropped is removed in slices.
+CREATE TABLE content (
+    id         BYTEA NOT NULL PRIMARY KEY,
+    size       BIGINT NOT NULL,
+    complete   BOOLEAN NOT NULL,
+    dropped    BOOLEAN NOT NULL,
+    created_at BIGINT NOT NULL
+);
+CREATE INDEX content_unused ON content (created_at) WHERE dropped OR NOT complete;
+
+CREATE TABLE chunk (
+    content_id BYTEA NOT NULL REFERENCES content (id),
+    number     BIGINT NOT NULL,
+    data       BYTEA NOT NULL,
+    PRIMARY KEY (content_id, number)
+);
+
+CREATE TABLE file (
+    id           BYTEA NOT NULL PRIMARY KEY,
+    owner_id     BYTEA NOT NULL,
+    token        TEXT NOT NULL UNIQUE, -- what makes its URL unguessable
+    name         TEXT NOT NULL,
+    content_type TEXT NOT NULL,
+    content_id   BYTEA REFERENCES content (id),
+    created_at   BIGINT NOT NULL
+);
+
+CREATE TABLE release (
+    id            BYTEA NOT NULL PRIMARY KEY,
+    dataset_id    BYTEA NOT NULL REFERENCES dataset (id),
+    name          TEXT NOT NULL,
+    description   TEXT NOT NULL,
+    status        TEXT NOT NULL,
+    samples_count BIGINT NOT NULL,
+    file_id       BYTEA REFERENCES file (id),
+    created_at    BIGINT NOT NULL,
+    UNIQUE (dataset_id, name)
+);
+CREATE INDEX release_pending ON release (id) WHERE status = 'PENDING';

@@ -32,7 +32,7 @@ func SQLite(t testing.TB) string {
 // Open opens a store under the test key and closes it with the test.
 func Open(t testing.TB, url string) *store.Store {
 	t.Helper()
-	s, err := store.Open(t.Context(), url, Sealer(t), Log(t), store.Config{Exclusive: true})
+	s, err := store.Open(t.Context(), url, Sealer(t), Log(t), store.Config{Exclusive: true, PublicURL: "http://public.example"})
 	if err != nil {
 		t.Fatalf("open %s: %v", url, err)
 	}
