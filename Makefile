@@ -36,6 +36,15 @@ lint: ## check formatting, style and the import rules
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; }
 	$(LINT) run ./...
 
+.PHONY: interop-env
+interop-env:
+	python3 -m venv .interop
+	.interop/bin/pip install --quiet --disable-pip-version-check segments-ai==1.30.0
+
+.PHONY: interop
+interop: interop-env ## drive a node with the official Segments.ai SDK (needs Python and its package registry)
+	FANFARE_PYTHON=$(CURDIR)/.interop/bin/python go test -count=1 -tags interop -run TestTheOfficialSDK ./cmd/fanfare
+
 .PHONY: bench
 bench: ## run the benchmarks
 	go test -run '^$$' -bench . ./...

@@ -35,7 +35,8 @@ func (s *Store) Clone(ctx context.Context, caller registry.Account, ref DatasetR
 	}
 	for more := true; more; {
 		if more, err = s.SendCloneEvents(ctx); err != nil {
-			break // upkeep goes on with it
+			s.log.WarnContext(ctx, "events of a clone wait for upkeep", "error", err)
+			more = false
 		}
 	}
 	return c.made, nil

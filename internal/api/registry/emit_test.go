@@ -54,7 +54,7 @@ func (w *world) furnish() things {
 	issue := w.must("jane", http.MethodPost, "/samples/"+th.labelled+"/issues", `{"description":"Petal <missing>."}`)
 	th.issue = uuid(issue)
 	replied := w.must("bert", http.MethodPost, "/issues/"+th.issue+"/comments", `{"text":"Fixed."}`)
-	th.comment = uuid(replied["comments"].([]any)[0].(map[string]any)) //nolint:forcetypeassert,errcheck // the shape of the contract
+	th.comment = uuid(replied["comments"].([]any)[0].(map[string]any)) //nolint:forcetypeassert // the shape of the contract
 	w.must("jane", http.MethodPost, "/datasets/jane/flowers/releases", `{"name":"v0"}`)
 	w.upkeep()
 	w.events("jane")
@@ -295,17 +295,17 @@ func TestAReleaseIsAFileOfWhatWasThere(t *testing.T) {
 		w.upkeep()
 		w.expect("jane", "release.created: Release v1 created in dataset jane/flowers.")
 		release = w.must("jane", http.MethodGet, "/datasets/jane/flowers/releases/v1", "")
-		at := release["attributes"].(map[string]any)["url"].(string) //nolint:forcetypeassert,errcheck // the shape of the contract
+		at := release["attributes"].(map[string]any)["url"].(string) //nolint:forcetypeassert // the shape of the contract
 		if release["status"] != "SUCCEEDED" || release["samples_count"] != 2.0 || !strings.HasPrefix(at, "http://public.example/files/") {
 			t.Errorf("got %v", release)
 		}
 		file := w.must("", http.MethodGet, strings.TrimPrefix(at, "http://public.example"), "")
-		dataset := file["dataset"].(map[string]any)  //nolint:forcetypeassert,errcheck // the shape of the contract
-		samples := dataset["samples"].([]any)        //nolint:forcetypeassert,errcheck // the shape of the contract
-		first := samples[0].(map[string]any)         //nolint:forcetypeassert,errcheck // the shape of the contract
-		second := samples[1].(map[string]any)        //nolint:forcetypeassert,errcheck // the shape of the contract
-		labels := second["labels"].(map[string]any)  //nolint:forcetypeassert,errcheck // the shape of the contract
-		label := labels["model v1"].(map[string]any) //nolint:forcetypeassert,errcheck // the shape of the contract
+		dataset := file["dataset"].(map[string]any)  //nolint:forcetypeassert // the shape of the contract
+		samples := dataset["samples"].([]any)        //nolint:forcetypeassert // the shape of the contract
+		first := samples[0].(map[string]any)         //nolint:forcetypeassert // the shape of the contract
+		second := samples[1].(map[string]any)        //nolint:forcetypeassert // the shape of the contract
+		labels := second["labels"].(map[string]any)  //nolint:forcetypeassert // the shape of the contract
+		label := labels["model v1"].(map[string]any) //nolint:forcetypeassert // the shape of the contract
 		if len(samples) != 2 || dataset["owner"] != "jane" || first["name"] != "rose.png" || label["label_status"] != "LABELED" ||
 			fmt.Sprint(first["labels"]) != "map[ground-truth:<nil> model v1:<nil>]" ||
 			fmt.Sprint(dataset["task_attributes"]) != "map[categories:[]]" {
@@ -352,8 +352,8 @@ func (w *world) post(fields map[string]any, file string) int {
 func TestAnAssetIsUploadedOnceByASignedFormAndReadByWhoeverKnowsItsURL(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		asset := w.must("john", http.MethodPost, "/assets/", `{"filename":"a/../my rose é.png"}`)
-		post := asset["presignedPostFields"].(map[string]any) //nolint:forcetypeassert,errcheck // the shape of the contract
-		fields := post["fields"].(map[string]any)             //nolint:forcetypeassert,errcheck // the shape of the contract
+		post := asset["presignedPostFields"].(map[string]any) //nolint:forcetypeassert // the shape of the contract
+		fields := post["fields"].(map[string]any)             //nolint:forcetypeassert // the shape of the contract
 		at, err := url.Parse(fmt.Sprint(asset["url"]))
 		if err != nil || asset["filename"] != "myrose.png" || !strings.HasSuffix(at.Path, "/myrose.png") || len(fields) != 8 ||
 			post["url"] != "http://public.example"+uploadPath {
