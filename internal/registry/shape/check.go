@@ -11,6 +11,7 @@ package shape
 import (
 	"bytes"
 	"encoding/json"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -77,6 +78,9 @@ func either(forms ...check) check {
 
 func list(form check) check {
 	return func(v any) bool {
+		if flat, ok := v.(numbers); ok {
+			return flat.each(func(n json.Number) bool { return form(n) })
+		}
 		l, ok := v.([]any)
 		if !ok {
 			return false
@@ -93,6 +97,9 @@ func list(form check) check {
 // between is a list of so many.
 func between(least, most int, form check) check {
 	return func(v any) bool {
+		if flat, ok := v.(numbers); ok {
+			v = flat.all()
+		}
 		l, ok := v.([]any)
 		return ok && len(l) >= least && len(l) <= most && list(form)(v)
 	}
@@ -169,12 +176,136 @@ const maxDepth = 100
 // decode reads a value with its numbers as written. It reports false for what
 // is no JSON, or nests too deep.
 func decode(raw json.RawMessage) (v any, ok bool) {
-	if tooDeep(raw) {
+	if tooDeep(raw) || !json.Valid(raw) {
 		return nil, false
 	}
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	return v, d.Decode(&v) == nil
+	r := reader{raw}
+	return r.value()
+}
+
+// numbers is a list of nothing but numbers, as it was written: labels of point
+// clouds have millions of them, which are looked at in place.
+type numbers []byte
+
+// each yields the numbers of a list; it reports whether form holds for all.
+func (n numbers) each(form func(json.Number) bool) bool {
+	for text := range bytes.FieldsFuncSeq(n, func(r rune) bool { return r == ',' || r == ' ' || r == '\n' || r == '\t' || r == '\r' }) {
+		if !form(json.Number(text)) {
+			return false
+		}
+	}
+	return true
+}
+
+// all are the numbers of a list, one by one.
+func (n numbers) all() []any {
+	var list []any
+	n.each(func(number json.Number) bool {
+		list = append(list, number)
+		return true
+	})
+	return list
+}
+
+// reader reads a value that is known to be JSON.
+type reader struct{ rest []byte }
+
+func (r *reader) space() { r.rest = bytes.TrimLeft(r.rest, " \t\r\n") }
+
+func (r *reader) value() (any, bool) {
+	r.space()
+	switch r.rest[0] {
+	case '{':
+		return r.object()
+	case '[':
+		return r.list()
+	case '"':
+		return r.text()
+	default:
+		end := bytes.IndexAny(r.rest, ",]} \t\r\n")
+		if end < 0 {
+			end = len(r.rest)
+		}
+		word := string(r.rest[:end])
+		r.rest = r.rest[end:]
+		switch word {
+		case "null":
+			return nil, true
+		case "true":
+			return true, true
+		case "false":
+			return false, true
+		default:
+			return json.Number(word), true
+		}
+	}
+}
+
+func (r *reader) text() (any, bool) {
+	end := 1
+	for r.rest[end] != '"' {
+		if r.rest[end] == '\\' {
+			end++
+		}
+		end++
+	}
+	var s string
+	err := json.Unmarshal(r.rest[:end+1], &s)
+	r.rest = r.rest[end+1:]
+	return s, err == nil
+}
+
+func (r *reader) list() (any, bool) {
+	r.rest = r.rest[1:]
+	if end := bytes.IndexFunc(r.rest, notNumeric); r.rest[end] == ']' && bytes.ContainsAny(r.rest[:end], "0123456789") {
+		flat := numbers(r.rest[:end])
+		r.rest = r.rest[end+1:]
+		return flat, true
+	}
+	all := []any{}
+	for {
+		r.space()
+		if r.rest[0] == ']' {
+			r.rest = r.rest[1:]
+			return all, true
+		}
+		v, ok := r.value()
+		if !ok {
+			return nil, false
+		}
+		all = append(all, v)
+		r.comma()
+	}
+}
+
+func notNumeric(c rune) bool { return !strings.ContainsRune("0123456789+-.eE, \t\r\n", c) }
+
+func (r *reader) comma() {
+	if r.space(); r.rest[0] == ',' {
+		r.rest = r.rest[1:]
+	}
+}
+
+func (r *reader) object() (any, bool) {
+	r.rest = r.rest[1:]
+	o := map[string]any{}
+	for {
+		r.space()
+		if r.rest[0] == '}' {
+			r.rest = r.rest[1:]
+			return o, true
+		}
+		name, ok := r.text()
+		if !ok {
+			return nil, false
+		}
+		r.space()
+		r.rest = r.rest[1:]                        // the colon
+		if o[name.(string)], ok = r.value(); !ok { //nolint:forcetypeassert // as text says
+			return nil, false
+		}
+		r.comma()
+	}
 }
 
 func tooDeep(raw []byte) bool {
@@ -232,6 +363,10 @@ func decodeOrNull(raw json.RawMessage) (any, bool) {
 }
 
 func same(a, b any) bool {
+	if flat, ok := a.(numbers); ok {
+		other, ok := b.(numbers)
+		return ok && sameNumbers(flat, other)
+	}
 	switch a := a.(type) {
 	case map[string]any:
 		b, ok := b.(map[string]any)
@@ -262,6 +397,17 @@ func same(a, b any) bool {
 	default:
 		return a == b
 	}
+}
+
+func sameNumbers(a, b numbers) bool {
+	next, stop := iter.Pull(func(yield func(json.Number) bool) { b.each(yield) })
+	defer stop()
+	equal := a.each(func(n json.Number) bool {
+		other, ok := next()
+		return ok && canonical(string(n)) == canonical(string(other))
+	})
+	_, more := next()
+	return equal && !more
 }
 
 // decimal is a number as digits times a power of ten, without zeros at either

@@ -69,6 +69,9 @@ func TestTaskAttributes(t *testing.T) {
 		{"a color of two numbers", `{"categories":[{"name":"rose","id":1,"color":[1,2]}]}`, false},
 		{"a choice without values", `{"categories":[{"name":"rose","id":1,"attributes":[{"name":"a","input_type":"select"}]}]}`, false},
 		{"a link attribute of three numbers", `{"categories":[{"name":"rose","id":1,"link_attributes":[{"name":"a","input_type":"vector3"}]}]}`, false},
+		{"warning rules", `{"warning_rules":[{"name":"intersecting-cuboids","excluded_categories":[1]},{"name":"cuboid-dimension-limits","min":{"x":1}}]}`, true},
+		{"a warning rule nobody knows", `{"warning_rules":[{"name":"x"}]}`, false},
+		{"a limit that is no size", `{"warning_rules":[{"name":"cuboid-dimension-limits","min":1}]}`, false},
 		{"categories that are an object", `{"categories":{}}`, false},
 		{"a list", `[]`, false},
 	} {
@@ -91,9 +94,11 @@ func TestLabelAttributes(t *testing.T) {
 		{"frames with tracks", `{"frames":[{"annotations":[{"id":1,"category_id":1,"type":"point","points":[[1,1]],"track_id":1,"is_keyframe":true}],"timestamp":null}]}`, true},
 		{"points of a cloud", `{"annotations":[],"point_annotations":[0,1,2]}`, true},
 		{"a cuboid", `{"annotations":[{"id":1,"category_id":1,"type":"cuboid","position":{"x":0,"y":0,"z":0},"dimensions":{"x":1,"y":1,"z":1},"yaw":0,
-			"velocity":{"relative":null,"absolute":{"x":0,"y":0,"z":0}}}],"links":null}`, true},
+			"velocity":{"relative":null,"absolute":1.5}}],"links":null}`, true},
 		{"a sensor with nothing labelled", `{"sensors":[{"name":"a","task_type":"image-vector-sequence","attributes":[]}]}`, true},
 		{"a sensor with null", `{"sensors":[{"name":"a","task_type":"image-vector-sequence","attributes":null}]}`, false},
+		{"frames without the points of the cloud", `{"frames":[{"annotations":[{"id":1,"category_id":1,"track_id":1}],"point_annotations":null}]}`, true}, // as images
+		{"points that are not whole", `{"annotations":[],"point_annotations":[0,1.5]}`, false},
 		{"an empty object", `{}`, false},
 		{"a keyframe that is null", `{"frames":[{"annotations":[{"id":1,"category_id":1,"type":"point","points":[[1,1]],"track_id":1,"is_keyframe":null}]}]}`, false},
 		{"an attribute that is an object", `{"annotations":[{"id":1,"category_id":1,"type":"bbox","points":[],"attributes":{"a":{}}}]}`, false},
@@ -165,12 +170,62 @@ func FuzzAValueEqualsItselfWrittenAnew(f *testing.F) {
 		if !ok || !json.Valid(raw) {
 			return
 		}
-		again, err := json.Marshal(v)
+		var std any
+		d := json.NewDecoder(bytes.NewReader(raw))
+		d.UseNumber()
+		if err := d.Decode(&std); err != nil {
+			t.Fatal(err)
+		}
+		again, err := json.Marshal(std)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if !same(v, plainly(std)) {
+			t.Errorf("%s was read as %v", raw, v)
 		}
 		if !Equal(raw, again) || !Equal(again, raw) {
 			t.Errorf("%s is not %s", raw, again)
 		}
 	})
+}
+
+// plainly is what the standard decoder reads, with lists of numbers as decode
+// gives them.
+func plainly(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for name := range v {
+			v[name] = plainly(v[name])
+		}
+	case []any:
+		flat := []byte{}
+		for i := range v {
+			n, ok := v[i].(json.Number)
+			if !ok {
+				flat = nil
+			}
+			if flat != nil {
+				flat = append(append(flat, n...), ',')
+			}
+			v[i] = plainly(v[i])
+		}
+		if len(flat) > 0 {
+			return numbers(flat)
+		}
+	}
+	return v
+}
+
+// BenchmarkALabelWithMillionsOfPoints is why lists of numbers are looked at in
+// place.
+func BenchmarkALabelWithMillionsOfPoints(b *testing.B) {
+	raw := append([]byte(`{"annotations":[],"point_annotations":[0`), bytes.Repeat([]byte(",17"), 2_000_000)...)
+	raw = append(raw, "]}"...)
+	b.SetBytes(int64(len(raw)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if !LabelAttributes(raw) {
+			b.Fatal("refused")
+		}
+	}
 }

@@ -76,7 +76,7 @@ var (
 
 	attributeBase = obj(
 		req("name", str), opt("is_mandatory", boolean),
-		opt("synced_across_sensors", boolean), opt("sensor_filter", func(any) bool { return true }))
+		opt("synced_across_sensors", boolean), opt("sensor_filter", str))
 
 	// commonInputs are the kinds that attributes of categories, images and
 	// links share.
@@ -97,11 +97,18 @@ var (
 		req("name", str), req("id", integer),
 		opt("color", between(3, 4, integer)), opt("has_instances", boolean),
 		opt("attributes", list(attribute)),
-		opt("dimensions", obj(opt("x", num), opt("y", num), opt("z", num))),
+		opt("dimensions", partialXYZ),
 		opt("link_attributes", list(linkAttribute)),
 		opt("link_category_restrictions", list(integer)))
 
-	warningRule = obj(req("name", oneOf("intersecting-cuboids", "cuboid-dimension-limits")))
+	partialXYZ = obj(opt("x", num), opt("y", num), opt("z", num))
+
+	warningRule = either(
+		obj(req("name", oneOf("intersecting-cuboids")),
+			opt("excluded_categories", list(integer)), opt("excluded_set_of_categories", list(integer))),
+		obj(req("name", oneOf("cuboid-dimension-limits")),
+			opt("categories", list(integer)), opt("min", partialXYZ), opt("max", partialXYZ)),
+	)
 
 	taskAttributes = obj(
 		opt("format_version", textOrNumber),
@@ -124,7 +131,7 @@ var (
 
 	pointVector = both(annotation, obj(req("type", oneOf("polygon", "polyline", "point")), points))
 
-	motion = obj(member{name: "relative", form: xyz, isNull: true}, req("absolute", xyz))
+	motion = obj(member{name: "relative", form: num, isNull: true}, req("absolute", num))
 
 	cuboid = both(annotation, obj(
 		req("type", oneOf("cuboid", "cuboid-sync")), req("position", xyz), req("dimensions", xyz), req("yaw", num),
@@ -161,7 +168,7 @@ var (
 
 	pointCloudSegmentationRow = single(annotations(annotation), req("point_annotations", list(integer)))
 
-	pointCloudSegmentationSequenceRow = sequence(annotations(both(annotation, track)), opt("point_annotations", list(integer)))
+	pointCloudSegmentationSequenceRow = sequence(annotations(both(annotation, track)), req("point_annotations", list(integer)))
 
 	cuboidRow = single(annotations(cuboid), links)
 
