@@ -98,7 +98,7 @@ func TestLabelAttributes(t *testing.T) {
 		{"a sensor with nothing labelled", `{"sensors":[{"name":"a","task_type":"image-vector-sequence","attributes":[]}]}`, true},
 		{"a sensor with null", `{"sensors":[{"name":"a","task_type":"image-vector-sequence","attributes":null}]}`, false},
 		{"frames without the points of the cloud", `{"frames":[{"annotations":[{"id":1,"category_id":1,"track_id":1}],"point_annotations":null}]}`, true}, // as images
-		{"points that are not whole", `{"annotations":[],"point_annotations":[0,1.5]}`, false},
+		{"points that are not whole", `{"annotations":[{"id":1,"category_id":1}],"point_annotations":[0,1.5]}`, false},
 		{"an empty object", `{}`, false},
 		{"a keyframe that is null", `{"frames":[{"annotations":[{"id":1,"category_id":1,"type":"point","points":[[1,1]],"track_id":1,"is_keyframe":null}]}]}`, false},
 		{"an attribute that is an object", `{"annotations":[{"id":1,"category_id":1,"type":"bbox","points":[],"attributes":{"a":{}}}]}`, false},
