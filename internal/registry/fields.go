@@ -15,6 +15,25 @@ import (
 // Fields are the members of a JSON object as they were sent.
 type Fields map[string]json.RawMessage
 
+// ReadFields splits a JSON object into its members. They stay where they are in
+// body: a label may have millions of points. It reports false for anything else.
+func ReadFields(body []byte) (Fields, bool) {
+	members, ok := shape.Members(body)
+	return members, ok
+}
+
+// ReadList splits a JSON list of objects like ReadFields.
+func ReadList(body []byte) ([]Fields, bool) {
+	elements, ok := shape.Elements(body)
+	list := make([]Fields, len(elements))
+	for i := range elements {
+		var object bool
+		list[i], object = shape.Members(elements[i])
+		ok = ok && object
+	}
+	return list, ok
+}
+
 // Field is a rule for one member that clients may write.
 type Field struct {
 	// Name is the member's name on the wire.
@@ -136,7 +155,12 @@ func (f Fields) Float(name string) float64 {
 
 func isNull(raw json.RawMessage) bool { return string(bytes.TrimSpace(raw)) == "null" }
 
+// compact is a value without space between its parts. Most have none, and stay
+// where they are.
 func compact(raw json.RawMessage) json.RawMessage {
+	if raw = bytes.TrimSpace(raw); !bytes.ContainsAny(raw, " \t\r\n") {
+		return raw
+	}
 	var b bytes.Buffer
 	if json.Compact(&b, raw) != nil {
 		return raw

@@ -115,58 +115,70 @@ const selectListed = `
 	LEFT JOIN label truth ON truth.sample_id = s.id AND truth.labelset_id = $2
 	LEFT JOIN label l ON l.sample_id = s.id AND l.labelset_id = $3` + labelJoins
 
-// Samples lists samples of a dataset that the caller may see.
-func (s *Store) Samples(ctx context.Context, caller webhook.ID, ref DatasetRef, q SampleQuery) (*registry.Dataset, []ListedSample, error) {
-	d, err := s.Dataset(ctx, caller, ref)
-	if err != nil {
-		return nil, nil, err
+// EachSample yields the samples of a dataset that a query lists, one by one: a
+// page of them may be larger than memory. It ends with the first error of
+// yield.
+func (s *Store) EachSample(ctx context.Context, d *registry.Dataset, q SampleQuery, yield func(ListedSample) error) error {
+	name := q.Labelset
+	if name == "" {
+		name = registry.GroundTruth
 	}
+	statement, args := q.statement(d, name)
+	rows, err := s.query(ctx, statement, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close() //nolint:errcheck // read to the end, or given up
+	for n := 0; n < q.Limit && rows.Next(); {
+		l, err := scanListed(rows, name)
+		if err != nil {
+			return err
+		}
+		if !q.matches(l) {
+			continue
+		}
+		if q.Match != nil && q.Offset > 0 {
+			q.Offset--
+			continue
+		}
+		if err := yield(l); err != nil {
+			return err
+		}
+		n++
+	}
+	return translate(rows.Err())
+}
+
+// statement is the query in SQL. What Match says is asked afterwards, and only
+// then can rows be counted.
+func (q *SampleQuery) statement(d *registry.Dataset, labelset string) (statement string, args []any) {
 	direction := "ASC"
 	if q.Descending {
 		direction = "DESC"
 	}
 	column := SampleSorts[q.Sort]
-	statement := selectListed + fmt.Sprintf(" WHERE s.dataset_id = $1 ORDER BY %s IS NULL, %s %s, s.id %s", column, column, direction, direction)
-	name := q.Labelset
-	if name == "" {
-		name = registry.GroundTruth
+	statement = selectListed + fmt.Sprintf(" WHERE s.dataset_id = $1 ORDER BY %s IS NULL, %s %s, s.id %s", column, column, direction, direction)
+	var set webhook.ID // that of no labelset, unless found
+	if l := labelsetOf(d, labelset); l != nil {
+		set = l.ID
 	}
-	var labelset webhook.ID // that of no labelset, unless found
-	if l := labelsetOf(d, name); l != nil {
-		labelset = l.ID
-	}
-	args := []any{key(d.ID), key(labelsetOf(d, registry.GroundTruth).ID), key(labelset), q.Full}
+	args = []any{key(d.ID), key(labelsetOf(d, registry.GroundTruth).ID), key(set), q.Full}
 	if q.Match == nil {
 		statement += " LIMIT $5 OFFSET $6"
 		args = append(args, q.Limit, q.Offset)
 	}
-	rows, err := s.query(ctx, statement, args...)
-	if err != nil {
-		return nil, nil, err
+	return statement, args
+}
+
+func (q *SampleQuery) matches(l ListedSample) bool {
+	if q.Match == nil {
+		return true
 	}
-	defer rows.Close() //nolint:errcheck // read to the end, or given up
-	var found []ListedSample
-	for rows.Next() && len(found) < q.Limit {
-		l, err := scanListed(rows, name)
-		if err != nil {
-			return nil, nil, err
-		}
-		if q.Match != nil {
-			status := ""
-			if l.Label != nil {
-				status = l.Label.Status()
-			}
-			if !q.Match(l.Name(), l.Fields["metadata"], status) {
-				continue
-			}
-			if q.Offset > 0 {
-				q.Offset--
-				continue
-			}
-		}
-		found = append(found, l)
+	status := ""
+	if l.Label != nil {
+		status = l.Label.Status()
 	}
-	return d, found, translate(rows.Err())
+	return q.Match(l.Name(), l.Fields["metadata"], status)
 }
 
 func scanListed(row scanner, labelset string) (ListedSample, error) {

@@ -2,7 +2,6 @@ package web
 
 import (
 	"compress/gzip"
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -64,17 +63,14 @@ func bodyError(err error) error {
 	return errors.Join(ErrSyntax, err)
 }
 
-// Decode reads one JSON value of UTF-8 and nothing after it. An empty body is
-// {}.
-func Decode(body []byte, into any) error {
+// Text is a body as the text of a JSON value: UTF-8 (RFC 8259 section 8.1), and
+// {} when it is empty.
+func Text(body []byte) ([]byte, error) {
 	if len(body) == 0 {
-		body = []byte("{}")
+		return []byte("{}"), nil
 	}
-	if !utf8.Valid(body) { // RFC 8259 section 8.1
-		return ErrSyntax
+	if !utf8.Valid(body) {
+		return nil, ErrSyntax
 	}
-	if err := json.Unmarshal(body, into); err != nil {
-		return errors.Join(ErrSyntax, err)
-	}
-	return nil
+	return body, nil
 }

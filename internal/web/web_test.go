@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // answer is a handler that says which route was found and with what.
@@ -144,9 +145,8 @@ func FuzzBody(f *testing.F) {
 		if len(got) > 2000 || err != nil && !errors.Is(err, ErrTooLarge) && !errors.Is(err, ErrSyntax) {
 			t.Errorf("%d bytes, %v", len(got), err)
 		}
-		var v any
-		if err := Decode(got, &v); err != nil && !errors.Is(err, ErrSyntax) {
-			t.Error(err)
+		if text, err := Text(got); err == nil != utf8.Valid(got) || err == nil && len(text) == 0 {
+			t.Errorf("%q, %v", text, err)
 		}
 	})
 }
@@ -169,5 +169,44 @@ func TestAPanicIsAnsweredAndLoggedWithoutWhatIsSecret(t *testing.T) {
 	}
 	if strings.Contains(lines.String(), "secret") {
 		t.Errorf("the log tells secrets: %s", lines.String())
+	}
+}
+
+func TestAStreamTellsAnErrorOrIsCutShort(t *testing.T) {
+	broken := errors.New("broken")
+	for _, test := range []struct {
+		sentence string
+		size     int
+		fails    bool
+	}{
+		{"nothing", 0, false}, {"a little", 10, false}, {"more than waits", held + 10, false}, {"an error at once", 10, true}, {"an error late", 2*held + 10, true},
+	} {
+		t.Run(test.sentence, func(t *testing.T) {
+			w := httptest.NewRecorder()
+			var err error
+			cut := false
+			func() {
+				defer func() { cut = recover() != nil }()
+				err = Stream(w, http.StatusOK, func(to io.Writer) error {
+					for range test.size / 10 {
+						if _, err := io.WriteString(to, "0123456789"); err != nil {
+							return err
+						}
+					}
+					if test.fails {
+						return broken
+					}
+					return nil
+				})
+			}()
+			switch {
+			case !test.fails && (err != nil || cut || w.Body.Len() != test.size/10*10):
+				t.Errorf("%v, %v, %d bytes", err, cut, w.Body.Len())
+			case test.fails && test.size < held && (!errors.Is(err, broken) || w.Body.Len() > 0):
+				t.Errorf("%v, %d bytes", err, w.Body.Len())
+			case test.fails && test.size > held && !cut:
+				t.Error("half an answer was taken for a whole one")
+			}
+		})
 	}
 }

@@ -13,7 +13,7 @@ import (
 var errUIDTaken = errors.New("uid taken")
 
 func (a *API) status(*request) (answer, error) {
-	return answer{http.StatusOK, []byte(`{"status":"ok"}`)}, nil
+	return answer{status: http.StatusOK, body: []byte(`{"status":"ok"}`)}, nil
 }
 
 func (a *API) user(r *request) (answer, error) {

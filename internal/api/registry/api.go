@@ -7,6 +7,7 @@ import (
 	"fanfare/internal/store"
 	"fanfare/internal/web"
 	"fanfare/internal/webhook"
+	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -103,10 +104,12 @@ type request struct {
 	body   []byte
 }
 
-// answer is what a handler says; a nil body is none.
+// answer is what a handler says; a nil body is none. A body that may be large
+// is written by stream instead.
 type answer struct {
 	status int
 	body   []byte
+	stream func(io.Writer) error
 }
 
 type handler func(*request) (answer, error)
@@ -118,7 +121,13 @@ func (a *API) handle(h handler) http.Handler {
 			a.refuse(w, r, err)
 			return
 		}
-		web.JSON(w, result.status, result.body)
+		if result.stream == nil {
+			web.JSON(w, result.status, result.body)
+			return
+		}
+		if err := web.Stream(w, result.status, result.stream); err != nil {
+			a.refuse(w, r, err)
+		}
 	})
 }
 
@@ -234,21 +243,26 @@ func problems(invalid webhook.Invalid) []byte {
 	return o.Append(nil)
 }
 
-func ok(o registry.Object) answer { return answer{http.StatusOK, o.Append(nil)} }
+func ok(o registry.Object) answer { return answer{status: http.StatusOK, body: o.Append(nil)} }
 
-func created(o registry.Object) answer { return answer{http.StatusCreated, o.Append(nil)} }
+func created(o registry.Object) answer {
+	return answer{status: http.StatusCreated, body: o.Append(nil)}
+}
 
-func list(objects []registry.Object) answer { return answer{http.StatusOK, registry.List(objects)} }
+func list(objects []registry.Object) answer {
+	return answer{status: http.StatusOK, body: registry.List(objects)}
+}
 
 var noContent = answer{status: http.StatusNoContent}
 
 // fields reads the body as an object.
 func (r *request) fields() (registry.Fields, error) {
-	var f registry.Fields
-	if err := web.Decode(r.body, &f); err != nil {
+	body, err := web.Text(r.body)
+	if err != nil {
 		return nil, err
 	}
-	if f == nil { // null
+	f, ok := registry.ReadFields(body)
+	if !ok {
 		return nil, web.ErrSyntax
 	}
 	return f, nil

@@ -54,7 +54,7 @@ func labelAnswer(r store.LabelResult, err error) (answer, error) {
 	if r.Created {
 		status = http.StatusCreated
 	}
-	return answer{status, r.Label.Object(r.Dataset, r.Sample).Append(nil)}, nil
+	return answer{status: status, body: r.Label.Object(r.Dataset, r.Sample).Append(nil)}, nil
 }
 
 func (a *API) deleteLabel(r *request) (answer, error) {

@@ -7,6 +7,7 @@ import (
 	"fanfare/internal/store"
 	"fanfare/internal/web"
 	"fanfare/internal/webhook"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -14,23 +15,39 @@ import (
 
 func (a *API) samples(r *request) (answer, error) {
 	query := r.sampleQuery()
-	d, samples, err := a.store.Samples(r.Context(), r.caller.ID, r.dataset(), query)
+	d, err := a.store.Dataset(r.Context(), r.caller.ID, r.dataset())
 	if err != nil {
 		return answer{}, err
 	}
-	objects := make([]registry.Object, len(samples))
-	for i, s := range samples {
-		label := json.RawMessage("null")
-		if s.Label != nil && query.Labelset != "" {
-			if query.Full {
-				label = s.Label.Object(d, s.Sample).Append(nil)
-			} else {
-				label = s.Label.Summary().Append(nil)
-			}
+	return answer{status: http.StatusOK, stream: func(w io.Writer) error {
+		before := "["
+		err := a.store.EachSample(r.Context(), d, query, func(s store.ListedSample) error {
+			_, err := w.Write(listedObject(d, s, &query).Append([]byte(before)))
+			before = ","
+			return err
+		})
+		if err == nil && before == "[" {
+			_, err = io.WriteString(w, "[")
 		}
-		objects[i] = append(s.Object(d), registry.Member{Name: "label", Value: label})
+		if err == nil {
+			_, err = io.WriteString(w, "]")
+		}
+		return err
+	}}, nil
+}
+
+// listedObject is a sample as lists show it, with its label when the query
+// names a labelset.
+func listedObject(d *registry.Dataset, s store.ListedSample, query *store.SampleQuery) registry.Object {
+	label := json.RawMessage("null")
+	switch {
+	case s.Label == nil || query.Labelset == "":
+	case query.Full:
+		label = s.Label.Object(d, s.Sample).Append(nil)
+	default:
+		label = s.Label.Summary().Append(nil)
 	}
-	return list(objects), nil
+	return append(s.Object(d), registry.Member{Name: "label", Value: label})
 }
 
 func sampleList(d *registry.Dataset, samples []*registry.Sample) []byte {
@@ -88,18 +105,16 @@ func (a *API) createSample(r *request) (answer, error) {
 }
 
 func (a *API) createSamples(r *request) (answer, error) {
-	var sent []registry.Fields
-	if err := web.Decode(r.body, &sent); err != nil {
+	body, err := web.Text(r.body)
+	if err != nil {
 		return answer{}, a.wrong(r, err)
 	}
-	if sent == nil { // null
+	sent, isList := registry.ReadList(body)
+	if !isList {
 		return answer{}, a.wrong(r, web.ErrSyntax)
 	}
 	items := make([]registry.Fields, len(sent))
 	for i := range sent {
-		if sent[i] == nil {
-			return answer{}, a.wrong(r, web.ErrSyntax)
-		}
 		var wrong webhook.Invalid
 		if items[i], wrong = registry.Create(registry.SampleFields, sent[i]); len(wrong) > 0 {
 			return answer{}, a.wrong(r, wrong)
@@ -109,7 +124,7 @@ func (a *API) createSamples(r *request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{http.StatusCreated, sampleList(d, samples)}, nil
+	return answer{status: http.StatusCreated, body: sampleList(d, samples)}, nil
 }
 
 func (a *API) updateSample(r *request) (answer, error) {
@@ -145,7 +160,7 @@ func (a *API) deleteSamples(r *request) (answer, error) {
 		return answer{}, a.wrong(r, err)
 	}
 	n, err := a.store.DeleteSamples(r.Context(), r.caller.ID, r.dataset(), ids)
-	return answer{http.StatusOK, append(strconv.AppendInt([]byte(`{"deleted_count":`), n, 10), '}')}, err
+	return answer{status: http.StatusOK, body: append(strconv.AppendInt([]byte(`{"deleted_count":`), n, 10), '}')}, err
 }
 
 // uuids reads the ids of a bulk delete. A malformed one names nothing, and is

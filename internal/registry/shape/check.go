@@ -241,7 +241,13 @@ func (r *reader) value() (any, bool) {
 	}
 }
 
-func (r *reader) text() (any, bool) {
+func (r *reader) text() (s string, ok bool) {
+	err := json.Unmarshal(r.quoted(), &s)
+	return s, err == nil
+}
+
+// quoted takes a string as it is written.
+func (r *reader) quoted() []byte {
 	end := 1
 	for r.rest[end] != '"' {
 		if r.rest[end] == '\\' {
@@ -249,10 +255,81 @@ func (r *reader) text() (any, bool) {
 		}
 		end++
 	}
-	var s string
-	err := json.Unmarshal(r.rest[:end+1], &s)
+	s := r.rest[:end+1]
 	r.rest = r.rest[end+1:]
-	return s, err == nil
+	return s
+}
+
+// raw takes a value as it is written, without a copy.
+func (r *reader) raw() json.RawMessage {
+	r.space()
+	whole := r.rest
+	depth := 0
+	for {
+		switch c := r.rest[0]; c {
+		case '"':
+			r.quoted()
+		case '{', '[':
+			depth++
+			r.rest = r.rest[1:]
+		case '}', ']':
+			depth--
+			r.rest = r.rest[1:]
+		default:
+			r.rest = r.rest[1:]
+		}
+		if depth == 0 && (len(r.rest) == 0 || whole[0] == '"' || whole[0] == '{' || whole[0] == '[' || strings.IndexByte(",}] \t\r\n", r.rest[0]) >= 0) {
+			return json.RawMessage(whole[:len(whole)-len(r.rest)])
+		}
+	}
+}
+
+// Members splits an object into its members, which stay where they are in raw.
+// It reports false for anything but an object.
+func Members(raw []byte) (map[string]json.RawMessage, bool) {
+	if !json.Valid(raw) {
+		return nil, false
+	}
+	r := reader{raw}
+	if r.space(); r.rest[0] != '{' {
+		return nil, false
+	}
+	r.rest = r.rest[1:]
+	members := map[string]json.RawMessage{}
+	for {
+		if r.space(); r.rest[0] == '}' {
+			return members, true
+		}
+		name, ok := r.text()
+		if !ok {
+			return nil, false
+		}
+		r.space()
+		r.rest = r.rest[1:] // the colon
+		members[name] = r.raw()
+		r.comma()
+	}
+}
+
+// Elements splits a list into its elements, which stay where they are in raw.
+// It reports false for anything but a list.
+func Elements(raw []byte) ([]json.RawMessage, bool) {
+	if !json.Valid(raw) {
+		return nil, false
+	}
+	r := reader{raw}
+	if r.space(); r.rest[0] != '[' {
+		return nil, false
+	}
+	r.rest = r.rest[1:]
+	elements := []json.RawMessage{}
+	for {
+		if r.space(); r.rest[0] == ']' {
+			return elements, true
+		}
+		elements = append(elements, r.raw())
+		r.comma()
+	}
 }
 
 func (r *reader) list() (any, bool) {
@@ -300,8 +377,8 @@ func (r *reader) object() (any, bool) {
 			return nil, false
 		}
 		r.space()
-		r.rest = r.rest[1:]                        // the colon
-		if o[name.(string)], ok = r.value(); !ok { //nolint:forcetypeassert // as text says
+		r.rest = r.rest[1:] // the colon
+		if o[name], ok = r.value(); !ok {
 			return nil, false
 		}
 		r.comma()

@@ -3,6 +3,7 @@ package shape
 import (
 	"bytes"
 	"encoding/json"
+	"reflect"
 	"testing"
 )
 
@@ -185,6 +186,30 @@ func FuzzAValueEqualsItselfWrittenAnew(f *testing.F) {
 		}
 		if !Equal(raw, again) || !Equal(again, raw) {
 			t.Errorf("%s is not %s", raw, again)
+		}
+	})
+}
+
+func FuzzMembersAndElementsAreThoseOfTheStandardDecoder(f *testing.F) {
+	for _, seed := range []string{`{"a":[1,{"b":"]}"}],"c" : null , "a":"\\\""}`, `[1 ,"x",[2,[]],{"a":1},-1.5e3, true]`, `{}`, `[]`, ` [ ] `, `1`, `"x"`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		var wantMembers map[string]json.RawMessage
+		members, ok := Members(raw)
+		if isObject := json.Unmarshal(raw, &wantMembers) == nil && wantMembers != nil; ok != isObject {
+			t.Fatalf("%s: an object %v", raw, ok)
+		}
+		if ok && !reflect.DeepEqual(members, wantMembers) {
+			t.Errorf("%s has members %s", raw, members)
+		}
+		var wantElements []json.RawMessage
+		elements, ok := Elements(raw)
+		if isList := json.Unmarshal(raw, &wantElements) == nil && wantElements != nil; ok != isList {
+			t.Fatalf("%s: a list %v", raw, ok)
+		}
+		if ok && !reflect.DeepEqual(elements, wantElements) {
+			t.Errorf("%s has elements %s", raw, elements)
 		}
 	})
 }
