@@ -58,6 +58,9 @@ func TestABadCommandLineIsRefusedAtOnceWithWhatIsWrong(t *testing.T) {
 func TestAccountsKeysAndMembers(t *testing.T) {
 	t.Parallel()
 	in := install(t, storetest.SQLite(t), []string{"jane"})
+	if info, err := os.Stat(strings.TrimPrefix(in.database, "sqlite:")); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the database is %v, %v", info.Mode(), err)
+	}
 	run(t, "", in.with("account", "create", "acme", "-org")...)
 	run(t, "", in.with("member", "add", "acme", "jane", "-admin", "-role", "manager")...)
 	run(t, "another password\n", in.with("account", "passwd", "jane", "-password-stdin")...)

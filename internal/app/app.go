@@ -42,6 +42,16 @@ func OpenStore(ctx context.Context, cfg *config.Config, log *slog.Logger, exclus
 	if err != nil {
 		return nil, err
 	}
+	if path, sqlite := strings.CutPrefix(cfg.Database, "sqlite:"); sqlite {
+		// SQLite would make the file readable for everybody.
+		f, err := os.OpenFile(path, os.O_RDONLY|os.O_CREATE, 0o600) //nolint:gosec // the operator names it
+		if err != nil {
+			return nil, fmt.Errorf("-database: %w", err)
+		}
+		if err := f.Close(); err != nil {
+			return nil, fmt.Errorf("-database: %w", err)
+		}
+	}
 	disableAfter := cfg.DisableAfter
 	if disableAfter == 0 {
 		disableAfter = -1
