@@ -146,5 +146,6 @@ raises(exceptions.NotFoundError, client.delete_sample, rose.uuid)
 client.delete_dataset("jane/flowers")
 expect("dataset.deleted", "Dataset jane/flowers deleted.")
 raises(exceptions.NotFoundError, client.delete_dataset, "jane/flowers")
+client.close()
 
 print("\n".join(expected))
