@@ -47,6 +47,9 @@ type share struct {
 	calls    int
 	runnable queue[*lane]
 	inRing   bool
+	// throttle spaces the calls of all its endpoints together, at a rate.
+	throttle webhook.Throttle
+	rate     int
 }
 
 // call is a delivery to send now, with the endpoint as it is now: nil when it
@@ -216,7 +219,7 @@ func (c *core) ended(j *webhook.Job, outcome webhook.Outcome, now time.Time) {
 	}
 	c.consider(l, now)
 	c.enter(s)
-	if s.calls == 0 && !s.inRing && s.runnable.len() == 0 {
+	if s.calls == 0 && !s.inRing && s.runnable.len() == 0 && s.throttle.Wait(s.rate, now) == 0 {
 		delete(c.shares, s.id)
 	}
 }
@@ -281,6 +284,20 @@ func (c *core) share(app webhook.ID) *share {
 	return s
 }
 
+// maySend reports whether the application may make a call now; otherwise the
+// lane waits until it may.
+func (s *share) maySend(l *lane, now time.Time) bool {
+	if l.off() {
+		return true // to be canceled
+	}
+	s.rate = l.endpoint.ApplicationThrottle
+	wait := s.throttle.Wait(s.rate, now)
+	if wait > 0 {
+		l.shareUntil = now.Add(wait)
+	}
+	return wait == 0
+}
+
 // callsPerShare leaves room for others: one application alone may use three
 // quarters of the calls.
 func (c *core) callsPerShare() int { return max(1, c.limits.Calls*3/4) }
@@ -300,7 +317,7 @@ func (c *core) start(now time.Time) {
 		s.inRing = false
 		l := s.runnable.pop()
 		l.runnable = false
-		if l.maySend(now) {
+		if l.maySend(now) && s.maySend(l, now) {
 			c.todo.calls = append(c.todo.calls, c.send(l, s, now))
 		}
 		c.consider(l, now)
@@ -315,6 +332,7 @@ func (c *core) send(l *lane, s *share, now time.Time) call {
 	s.calls++
 	if l.endpoint != nil {
 		l.throttle = l.throttle.Take(l.endpoint.Throttle, now)
+		s.throttle = s.throttle.Take(s.rate, now)
 	}
 	return call{job: j, to: l.endpoint}
 }

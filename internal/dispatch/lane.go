@@ -47,6 +47,8 @@ type lane struct {
 	limit    float64
 	breaker  webhook.Breaker
 	throttle webhook.Throttle
+	// shareUntil is until when the application's throttle holds the lane back.
+	shareUntil time.Time
 	// notBefore puts off looking into the queue after the database refused.
 	notBefore time.Time
 
@@ -94,6 +96,9 @@ func (l *lane) maySend(now time.Time) bool {
 	}
 	if l.off() {
 		return true // to be canceled
+	}
+	if now.Before(l.shareUntil) {
+		return false
 	}
 	return l.calls < l.parallel() && l.throttle.Wait(l.endpoint.Throttle, now) == 0
 }
@@ -152,6 +157,7 @@ func (l *lane) wake(now time.Time) time.Time {
 		earliest(now.Add(l.throttle.Wait(l.endpoint.Throttle, now)))
 	}
 	if l.held() > l.calls {
+		earliest(l.shareUntil)
 		earliest(l.breaker.OpenUntil)
 	}
 	return at

@@ -58,7 +58,7 @@ func (p *Portal) endpointsPage(v *visit) error {
 	}
 	view := endpointsView{page: v.page("Endpoints", "endpoints"), TypesCount: len(registry.EventTypes)}
 	for _, e := range endpoints {
-		attempts, err := p.store.AttemptsOfEndpoint(v.Context(), e.Application, e.ID, store.Page{Limit: healthBars})
+		attempts, err := p.store.AttemptsOfEndpoint(v.Context(), e.Application, e.ID, store.AttemptFilter{}, store.Page{Limit: healthBars})
 		if err != nil {
 			return err
 		}
@@ -333,14 +333,14 @@ func (p *Portal) showEndpoint(v *visit, reveal bool) error {
 	if reveal {
 		view.Secret = e.Secrets[0].Key
 	}
-	newest, err := p.store.AttemptsOfEndpoint(v.Context(), e.Application, e.ID, store.Page{Limit: healthBars})
+	newest, err := p.store.AttemptsOfEndpoint(v.Context(), e.Application, e.ID, store.AttemptFilter{}, store.Page{Limit: healthBars})
 	if err != nil {
 		return err
 	}
 	view.Health = healthOf(newest)
 	attempts, newer, older, err := pageOf(v.URL.Query(), webhook.AttemptID,
 		func(pg store.Page) ([]webhook.Attempt, error) {
-			return p.store.AttemptsOfEndpoint(v.Context(), e.Application, e.ID, pg)
+			return p.store.AttemptsOfEndpoint(v.Context(), e.Application, e.ID, store.AttemptFilter{}, pg)
 		},
 		func(a webhook.Attempt) webhook.ID { return a.ID })
 	if err != nil {
@@ -353,7 +353,7 @@ func (p *Portal) showEndpoint(v *visit, reveal bool) error {
 	for i := range attempts {
 		ids[i] = attempts[i].Message
 	}
-	types, err := p.store.EventTypes(v.Context(), e.Application, ids)
+	types, err := p.store.MessageTypes(v.Context(), e.Application, ids)
 	if err != nil {
 		return err
 	}

@@ -15,11 +15,14 @@ import (
 type eventsView struct {
 	page
 	Groups       []typeGroup
-	Filter       store.MessageFilter
+	Filter       eventFilter
 	Filtered     bool
 	Events       []eventRow
 	Newer, Older string
 }
+
+// eventFilter is what the form above the list holds.
+type eventFilter struct{ EventType, Dataset string }
 
 type eventRow struct {
 	Type, Text, Ref string
@@ -32,12 +35,16 @@ func (p *Portal) eventsPage(v *visit) error {
 	query := v.URL.Query()
 	view := eventsView{
 		page: v.page("Events", "events"), Groups: typeGroups(),
-		Filter: store.MessageFilter{EventType: query.Get("type"), Dataset: query.Get("dataset")},
+		Filter: eventFilter{query.Get("type"), query.Get("dataset")},
 	}
-	view.Filtered = view.Filter != store.MessageFilter{}
+	view.Filtered = view.Filter != eventFilter{}
+	filter := store.MessageFilter{Dataset: view.Filter.Dataset}
+	if view.Filter.EventType != "" {
+		filter.EventTypes = []string{view.Filter.EventType}
+	}
 	messages, newer, older, err := pageOf(query, webhook.MessageID,
 		func(pg store.Page) ([]webhook.Message, error) {
-			return p.store.Messages(v.Context(), v.account.Application, view.Filter, pg)
+			return p.store.Messages(v.Context(), v.account.Application, filter, pg)
 		},
 		func(m webhook.Message) webhook.ID { return m.ID })
 	if err != nil {
@@ -167,7 +174,7 @@ func (p *Portal) eventPage(v *visit) error {
 	if err != nil {
 		return err
 	}
-	attempts, err := p.store.AttemptsOfMessage(v.Context(), m.Application, m.ID, store.Page{Limit: maxAttempts})
+	attempts, err := p.store.AttemptsOfMessage(v.Context(), m.Application, m.ID, store.AttemptFilter{}, store.Page{Limit: maxAttempts})
 	if err != nil {
 		return err
 	}

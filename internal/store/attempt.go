@@ -9,12 +9,14 @@ import (
 	"time"
 )
 
+// insertAttempt stores an attempt under a new id, which it sets.
 func (t *tx) insertAttempt(a *webhook.Attempt) error {
+	a.ID = t.s.ids.New(time.Now())
 	_, err := t.exec(`
 		INSERT INTO attempt (id, application_id, message_id, endpoint_id, replay, number, outcome, ends, status_code, url,
 			started_at, dns, connect, tls, first_byte, total, request_head, response_head, response, error)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`,
-		key(t.s.ids.New(time.Now())), key(a.Application), key(a.Message), key(a.Endpoint), a.Replay, a.Number,
+		key(a.ID), key(a.Application), key(a.Message), key(a.Endpoint), a.Replay, a.Number,
 		int(a.Outcome), int(a.Ends), a.StatusCode, a.URL, webhook.Micros(a.StartedAt),
 		a.Timings.DNS.Microseconds(), a.Timings.Connect.Microseconds(), a.Timings.TLS.Microseconds(),
 		a.Timings.FirstByte.Microseconds(), a.Timings.Total.Microseconds(),
@@ -49,18 +51,129 @@ func scanAttempt(row scanner) (webhook.Attempt, error) {
 
 func micros(n int64) time.Duration { return time.Duration(n) * time.Microsecond }
 
-// AttemptsOfMessage lists the attempts of a message, newest first.
-func (s *Store) AttemptsOfMessage(ctx context.Context, app, message webhook.ID, p Page) ([]webhook.Attempt, error) {
-	bounds, order, args := p.where("id", []any{key(app), key(message)})
-	rows, err := s.query(ctx, selectAttempt+` WHERE application_id = $1 AND message_id = $2`+bounds+order, args...)
+// AttemptFilter narrows a list of attempts; its zero value lets all through.
+type AttemptFilter struct {
+	// Endpoint narrows the attempts of a message to one endpoint.
+	Endpoint webhook.ID
+	// Status is the end that an attempt alone would mean: Succeeded, Failed, or
+	// Canceled where none was made; nil is any.
+	Status *webhook.Status
+	// CodeClass is the hundreds of the answer's code, 0 for no answer; nil is
+	// any.
+	CodeClass *int
+	// Message narrows by what the message is.
+	Message MessageFilter
+}
+
+func (f *AttemptFilter) where(d dialect, args []any) (string, []any) {
+	// Attempts that only note that a replay made them needless are no calls.
+	conditions := ` AND NOT (outcome = 7 AND ends IN (0, 1))`
+	if !f.Endpoint.IsZero() {
+		args = append(args, key(f.Endpoint))
+		conditions += fmt.Sprintf(` AND endpoint_id = $%d`, len(args))
+	}
+	if f.Status != nil {
+		conditions += map[webhook.Status]string{
+			webhook.Pending:   ` AND 1 = 0`,
+			webhook.Succeeded: ` AND outcome = 0`,
+			webhook.Failed:    ` AND outcome <> 0 AND NOT (outcome = 7 AND ends = 3)`,
+			webhook.Canceled:  ` AND outcome = 7 AND ends = 3`,
+		}[*f.Status]
+	}
+	if f.CodeClass != nil {
+		args = append(args, *f.CodeClass, *f.CodeClass+99)
+		conditions += fmt.Sprintf(` AND status_code BETWEEN $%d AND $%d`, len(args)-1, len(args))
+	}
+	if !f.Message.isZero() {
+		var of string
+		of, args = f.Message.where(d, "m", args)
+		conditions += ` AND EXISTS (SELECT 1 FROM message m WHERE m.id = attempt.message_id AND m.application_id = attempt.application_id` + of + `)`
+	}
+	return conditions, args
+}
+
+// AttemptsOfMessage lists the attempts of a message.
+func (s *Store) AttemptsOfMessage(ctx context.Context, app, message webhook.ID, f AttemptFilter, p Page) ([]webhook.Attempt, error) {
+	conditions, args := f.where(s.dialect, []any{key(app), key(message)})
+	bounds, order, args := p.where("id", args)
+	rows, err := s.query(ctx, selectAttempt+` WHERE application_id = $1 AND message_id = $2`+conditions+bounds+order, args...)
 	return collect(rows, err, scanAttempt)
 }
 
-// AttemptsOfEndpoint lists the attempts made at an endpoint, newest first.
-func (s *Store) AttemptsOfEndpoint(ctx context.Context, app, endpoint webhook.ID, p Page) ([]webhook.Attempt, error) {
-	bounds, order, args := p.where("id", []any{key(app), key(endpoint)})
-	rows, err := s.query(ctx, selectAttempt+` WHERE application_id = $1 AND endpoint_id = $2`+bounds+order, args...)
+// AttemptsOfEndpoint lists the attempts made at an endpoint.
+func (s *Store) AttemptsOfEndpoint(ctx context.Context, app, endpoint webhook.ID, f AttemptFilter, p Page) ([]webhook.Attempt, error) {
+	conditions, args := f.where(s.dialect, []any{key(app), key(endpoint)})
+	bounds, order, args := p.where("id", args)
+	rows, err := s.query(ctx, selectAttempt+` WHERE application_id = $1 AND endpoint_id = $2`+conditions+bounds+order, args...)
 	return collect(rows, err, scanAttempt)
+}
+
+// Expunged is what is left of an answer that was expunged.
+const Expunged = "EXPUNGED"
+
+// ExpungeAttempt forgets what the receiver answered to an attempt.
+func (s *Store) ExpungeAttempt(ctx context.Context, app, message, attempt webhook.ID) error {
+	err := s.write(ctx, func(t *tx) error {
+		n, err := t.exec(`UPDATE attempt SET response = $4, response_head = $5, error = '' WHERE id = $1 AND application_id = $2 AND message_id = $3`,
+			key(attempt), key(app), key(message), []byte(Expunged), []byte{})
+		if err == nil && n == 0 {
+			return webhook.ErrNotFound
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("expunge attempt: %w", err)
+	}
+	return nil
+}
+
+// AttemptedEndpoint is an endpoint, perhaps deleted since, and where a message
+// stands at it after the latest attempt.
+type AttemptedEndpoint struct {
+	*webhook.Endpoint
+	State webhook.DeliveryState
+}
+
+// AttemptedEndpoints lists the endpoints at which an attempt was made for a
+// message, deleted ones too.
+func (s *Store) AttemptedEndpoints(ctx context.Context, app, message webhook.ID, p Page) ([]AttemptedEndpoint, error) {
+	bounds, order, args := p.where("endpoint_id", []any{key(app), key(message)})
+	rows, err := s.query(ctx, `
+		SELECT DISTINCT endpoint_id FROM attempt
+		WHERE application_id = $1 AND message_id = $2 AND NOT (outcome = 7 AND ends IN (0, 1))`+bounds+order, args...)
+	ids, err := collect(rows, err, func(row scanner) (e webhook.ID, err error) {
+		err = row.Scan(id(&e))
+		return e, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	var all []AttemptedEndpoint
+	for _, endpoint := range ids {
+		e, err := s.scanEndpoint(s.row(ctx, selectEndpoint+` WHERE id = $1`, key(endpoint)))
+		if err != nil {
+			return nil, fmt.Errorf("endpoint: %w", err)
+		}
+		a := AttemptedEndpoint{Endpoint: e}
+		var outcome webhook.Outcome
+		err = s.row(ctx, `
+			SELECT outcome, ends, (SELECT min(due_at) FROM delivery WHERE message_id = $1 AND endpoint_id = $2)
+			FROM attempt WHERE message_id = $1 AND endpoint_id = $2 AND NOT (outcome = 7 AND ends IN (0, 1))
+			ORDER BY id DESC LIMIT 1`, key(message), key(endpoint)).Scan(&outcome, &a.State.Status, intoTime{&a.State.NextAt})
+		if err != nil {
+			return nil, fmt.Errorf("attempt: %w", err)
+		}
+		switch {
+		case outcome == webhook.Delivered:
+			a.State.Status = webhook.Succeeded
+		case !a.State.NextAt.IsZero():
+			a.State.Status = webhook.Pending
+		case a.State.Status == webhook.Pending:
+			a.State.Status = webhook.Failed
+		}
+		all = append(all, a)
+	}
+	return all, nil
 }
 
 // Attempt finds an attempt of a message.
@@ -135,8 +248,8 @@ func (s *Store) Deliveries(ctx context.Context, app, message webhook.ID) ([]webh
 	return all, nil
 }
 
-// EventTypes tells the event types of messages of an application.
-func (s *Store) EventTypes(ctx context.Context, app webhook.ID, messages []webhook.ID) (map[webhook.ID]string, error) {
+// MessageTypes tells the event types of messages of an application.
+func (s *Store) MessageTypes(ctx context.Context, app webhook.ID, messages []webhook.ID) (map[webhook.ID]string, error) {
 	types := map[webhook.ID]string{}
 	for _, message := range messages {
 		var eventType string

@@ -178,6 +178,9 @@ func (s *Store) Record(ctx context.Context, r *webhook.Record) error {
 		if err := t.insertAttempt(&a); err != nil || !held {
 			return err
 		}
+		if err := t.tellAttempt(r, a.ID); err != nil {
+			return err
+		}
 		return t.consequences(r)
 	})
 	if err != nil {
@@ -209,7 +212,7 @@ func (t *tx) settle(r *webhook.Record) (held bool, err error) {
 func (t *tx) consequences(r *webhook.Record) error {
 	switch {
 	case r.Disable != "":
-		return t.disable(r.Endpoint, r.Disable)
+		return t.disable(r.Endpoint, r.Disable, r.StartedAt)
 	case r.Ends == webhook.Succeeded && r.Trigger() == webhook.Manual:
 		// The message has arrived: what was planned for it is no longer needed.
 		if err := t.endPlanned(r); err != nil {
@@ -259,7 +262,7 @@ func (t *tx) failing(endpoint webhook.ID) error {
 	case err != nil:
 		return err
 	case t.s.cfg.DisableAfter >= 0 && now.Sub(since) > t.s.cfg.DisableAfter:
-		return t.disable(endpoint, fmt.Sprintf("Nothing but failures since %s.", since.Format("2 January 2006 15:04 UTC")))
+		return t.disable(endpoint, fmt.Sprintf("Nothing but failures since %s.", since.Format("2 January 2006 15:04 UTC")), since)
 	}
 	t.changed(endpoint)
 	return nil
@@ -267,7 +270,7 @@ func (t *tx) failing(endpoint webhook.ID) error {
 
 // disable switches an endpoint off for a reason that its owner will read. What
 // is open for it is canceled when the dispatcher next looks.
-func (t *tx) disable(endpoint webhook.ID, reason string) error {
+func (t *tx) disable(endpoint webhook.ID, reason string, failSince time.Time) error {
 	now := time.Now().UnixMicro()
 	var app webhook.ID
 	err := t.change(`
@@ -281,7 +284,14 @@ func (t *tx) disable(endpoint webhook.ID, reason string) error {
 		return err
 	}
 	t.changed(endpoint)
-	return t.touch(app)
+	if err := t.touch(app); err != nil {
+		return err
+	}
+	e, err := t.s.scanEndpoint(t.row(selectEndpoint+` WHERE id = $1`, key(endpoint)))
+	if err != nil {
+		return err
+	}
+	return t.tellDisabled(e, failSince, "automatic")
 }
 
 // Resend makes a new delivery of a message to an endpoint, whatever the
@@ -304,7 +314,7 @@ func (s *Store) Resend(ctx context.Context, app, message webhook.ID, endpointRef
 			return nil
 		}
 		sent = true
-		return t.replay(&m, e)
+		return t.replay(&m, e.ID)
 	})
 	if err != nil {
 		return false, fmt.Errorf("resend %s: %w", webhook.MessageID.Format(message), err)
@@ -312,10 +322,10 @@ func (s *Store) Resend(ctx context.Context, app, message webhook.ID, endpointRef
 	return sent, nil
 }
 
-func (t *tx) replay(m *webhook.Message, e *webhook.Endpoint) error {
+func (t *tx) replay(m *webhook.Message, endpoint webhook.ID) error {
 	now := webhook.FromMicros(time.Now().UnixMicro())
 	d := webhook.Delivery{
-		DeliveryKey: webhook.DeliveryKey{Message: m.ID, Endpoint: e.ID, Replay: now.UnixMicro()},
+		DeliveryKey: webhook.DeliveryKey{Message: m.ID, Endpoint: endpoint, Replay: now.UnixMicro()},
 		Application: m.Application, CreatedAt: now, DueAt: now,
 	}
 	for {

@@ -238,7 +238,7 @@ func TestRecordEndsOrPostpones(t *testing.T) {
 		if c := f.claim(t, e, 1); len(c.Jobs) != 0 || c.RetryDue.UnixMicro() != due.UnixMicro() {
 			t.Fatalf("claimed %d before they are due; next %v, want %v", len(c.Jobs), c.RetryDue, due)
 		}
-		attempts, err := f.AttemptsOfMessage(t.Context(), f.app.ID, m.ID, store.Page{Limit: 10})
+		attempts, err := f.AttemptsOfMessage(t.Context(), f.app.ID, m.ID, store.AttemptFilter{}, store.Page{Limit: 10})
 		if err != nil || len(attempts) != 1 || string(attempts[0].Response) != "no\x00\xff" || attempts[0].Number != 1 {
 			t.Fatalf("attempts %+v, %v", attempts, err)
 		}

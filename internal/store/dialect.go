@@ -29,17 +29,19 @@ type dialect struct {
 	// writers is how many units may be committed side by side, batch how many
 	// one transaction may hold.
 	writers, batch int
+	// within is a condition: the text of parameter %d is part of the column %s.
+	within string
 	// clock is the database's own time in microseconds, as an expression.
 	clock string
 }
 
 var (
 	sqliteDialect = dialect{
-		name: "sqlite", begin: "BEGIN IMMEDIATE", writers: 1, batch: 512,
+		name: "sqlite", begin: "BEGIN IMMEDIATE", writers: 1, batch: 512, within: `instr(%[2]s, $%[1]d) > 0`,
 		clock: `CAST(unixepoch('subsec') * 1000000 AS BIGINT)`,
 	}
 	postgresDialect = dialect{
-		name: "postgres", begin: "BEGIN", writers: 8, batch: 1,
+		name: "postgres", begin: "BEGIN", writers: 8, batch: 1, within: `strpos(%[2]s, $%[1]d) > 0`,
 		forUpdate: " FOR UPDATE", skipLocked: " FOR UPDATE SKIP LOCKED",
 		clock: `CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)`,
 	}

@@ -11,7 +11,8 @@ import (
 
 const selectEndpoint = `
 	SELECT id, application_id, uid, url, version, description, event_types, channels, datasets, headers, metadata,
-		throttle, disabled, disabled_reason, disabled_at, secrets, failing_since, created_at, updated_at
+		throttle, disabled, disabled_reason, disabled_at, secrets, failing_since, created_at, updated_at,
+		(SELECT a.throttle FROM application a WHERE a.id = endpoint.application_id)
 	FROM endpoint`
 
 func (s *Store) scanEndpoint(row scanner) (*webhook.Endpoint, error) {
@@ -20,7 +21,7 @@ func (s *Store) scanEndpoint(row scanner) (*webhook.Endpoint, error) {
 	err := row.Scan(id(&e.ID), id(&e.Application), intoText{&e.UID}, &e.URL, &e.Version, &e.Description,
 		intoJSON{&e.EventTypes}, intoJSON{&e.Channels}, intoJSON{&e.Datasets}, &headers, intoJSON{&e.Metadata},
 		&e.Throttle, &e.Disabled, &e.DisabledReason, intoTime{&e.DisabledAt}, &secrets,
-		intoTime{&e.FailingSince}, intoTime{&e.CreatedAt}, intoTime{&e.UpdatedAt})
+		intoTime{&e.FailingSince}, intoTime{&e.CreatedAt}, intoTime{&e.UpdatedAt}, &e.ApplicationThrottle)
 	if err != nil {
 		return nil, err
 	}
@@ -87,6 +88,13 @@ func (s *Store) Endpoints(ctx context.Context, app webhook.ID) ([]*webhook.Endpo
 	return collect(rows, err, s.scanEndpoint)
 }
 
+// EndpointPage lists endpoints of an application.
+func (s *Store) EndpointPage(ctx context.Context, app webhook.ID, p Page) ([]*webhook.Endpoint, error) {
+	bounds, order, args := p.where("id", []any{key(app)})
+	rows, err := s.query(ctx, selectEndpoint+` WHERE application_id = $1 AND deleted_at IS NULL`+bounds+order, args...)
+	return collect(rows, err, s.scanEndpoint)
+}
+
 // MaxEndpoints is how many endpoints an application may have. All of them are
 // asked for each message, in memory.
 const MaxEndpoints = 1000
@@ -106,7 +114,10 @@ func (s *Store) CreateEndpoint(ctx context.Context, e webhook.Endpoint) (*webhoo
 		e.ID = s.ids.New(now)
 		e.CreatedAt = webhook.FromMicros(now.UnixMicro())
 		e.UpdatedAt = e.CreatedAt
-		return t.insertEndpoint(&e)
+		if err := t.insertEndpoint(&e); err != nil {
+			return err
+		}
+		return t.operational(app.Environment, endpointEvent("endpoint.created", &app.Application, &e))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("create endpoint: %w", err)
@@ -141,9 +152,14 @@ func (s *Store) UpdateEndpoint(ctx context.Context, app webhook.ID, ref string, 
 		if e, err = t.endpoint(app, ref); err != nil {
 			return err
 		}
-		was := e.Disabled
+		was, uid := e.Disabled, e.UID
 		if err := change(e); err != nil {
 			return err
+		}
+		if e.UID != uid {
+			if err := t.freeEndpointUID(e); err != nil {
+				return err
+			}
 		}
 		now := webhook.FromMicros(time.Now().UnixMicro())
 		switch {
@@ -156,12 +172,26 @@ func (s *Store) UpdateEndpoint(ctx context.Context, app webhook.ID, ref string, 
 		e.Secrets = slices.DeleteFunc(e.Secrets, func(s webhook.Secret) bool {
 			return !s.ExpiresAt.IsZero() && !s.ExpiresAt.After(now)
 		})
-		return t.saveEndpoint(e)
+		if err := t.saveEndpoint(e); err != nil {
+			return err
+		}
+		return t.endpointChanged(e, was)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("update endpoint: %w", err)
 	}
 	return e, nil
+}
+
+// freeEndpointUID refuses a uid that another endpoint of the application bears.
+func (t *tx) freeEndpointUID(e *webhook.Endpoint) error {
+	var n int
+	err := t.row(`SELECT count(*) FROM endpoint WHERE application_id = $1 AND uid = $2 AND id <> $3 AND deleted_at IS NULL`,
+		key(e.Application), e.UID, key(e.ID)).Scan(&n)
+	if err == nil && n > 0 {
+		return fmt.Errorf("endpoint uid %q: %w", e.UID, webhook.ErrConflict)
+	}
+	return err
 }
 
 func (t *tx) saveEndpoint(e *webhook.Endpoint) error {
@@ -201,10 +231,31 @@ func (s *Store) DeleteEndpoint(ctx context.Context, app webhook.ID, ref string) 
 			return err
 		}
 		t.changed(e.ID)
-		return t.touch(app)
+		if err := t.touch(app); err != nil {
+			return err
+		}
+		return t.tellEndpoint("endpoint.deleted", e)
 	})
 	if err != nil {
 		return fmt.Errorf("delete endpoint: %w", err)
 	}
 	return nil
+}
+
+// Stats counts the attempts made at an endpoint from since to until, by what
+// came of them.
+type Stats struct{ Succeeded, Failed, Canceled int64 }
+
+// EndpointStats counts.
+func (s *Store) EndpointStats(ctx context.Context, endpoint webhook.ID, since, until time.Time) (Stats, error) {
+	var c Stats
+	err := s.row(ctx, `
+		SELECT count(*) FILTER (WHERE outcome = 0), count(*) FILTER (WHERE outcome <> 0 AND NOT (outcome = 7 AND ends <> 2)),
+			count(*) FILTER (WHERE outcome = 7 AND ends = 3)
+		FROM attempt WHERE endpoint_id = $1 AND id >= $2 AND id < $3`,
+		key(endpoint), key(webhook.FloorID(since)), key(webhook.FloorID(until))).Scan(&c.Succeeded, &c.Failed, &c.Canceled)
+	if err != nil {
+		return c, fmt.Errorf("stats: %w", err)
+	}
+	return c, nil
 }

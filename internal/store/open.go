@@ -40,6 +40,8 @@ type Store struct {
 
 	// work tells upkeep that there is something to do.
 	work chan struct{}
+	// tasks tells whoever works on tasks that there is one.
+	tasks chan struct{}
 
 	apps       *appCache
 	dispatcher ingest.Dispatcher
@@ -86,7 +88,7 @@ func Open(ctx context.Context, database string, sealer *auth.Sealer, log *slog.L
 	if cfg.DisableAfter == 0 {
 		cfg.DisableAfter = 5 * 24 * time.Hour
 	}
-	s := &Store{dialect: d, sealer: sealer, log: log, cfg: cfg, apps: newAppCache(), work: make(chan struct{}, 1)}
+	s := &Store{dialect: d, sealer: sealer, log: log, cfg: cfg, apps: newAppCache(), work: make(chan struct{}, 1), tasks: make(chan struct{}, 1)}
 	s.node = s.ids.New(time.Now())
 	s.insertDelivery = fmt.Sprintf(insertDelivery, s.lease())
 	s.claimDeliveries = fmt.Sprintf(claimDeliveries, s.lease(), d.skipLocked)

@@ -30,6 +30,8 @@ type Endpoint struct {
 	Metadata map[string]string
 	// Throttle is the most calls a second; 0 means no limit.
 	Throttle int
+	// ApplicationThrottle is the Throttle of its application.
+	ApplicationThrottle int
 	// Disabled endpoints get nothing; DisabledReason says why in words when
 	// it was not the owner who did it.
 	Disabled       bool

@@ -20,6 +20,13 @@ var (
 	// ErrPayloadGone means that a message's payload expired or was expunged,
 	// so that it cannot be sent again.
 	ErrPayloadGone = errors.New("payload gone")
+	// ErrLinked means that the application belongs to a registry account, whose
+	// name it bears for as long as the account is there.
+	ErrLinked = errors.New("the application belongs to an account of the registry")
+	// ErrBuiltIn means that an event type is part of the product.
+	ErrBuiltIn = errors.New("the event type is built in")
+	// ErrSequence means that a poller's iterator is not the next one.
+	ErrSequence = errors.New("iterator out of sequence")
 	// ErrLimit means that a bound on how many of something may exist is reached.
 	ErrLimit = errors.New("limit reached")
 )

@@ -15,6 +15,8 @@ CREATE TABLE setting (
 CREATE TABLE environment (
     id         BYTEA NOT NULL PRIMARY KEY,
     name       TEXT NOT NULL UNIQUE,
+    -- the application whose endpoints hear of the environment itself
+    operational_id BYTEA,
     created_at BIGINT NOT NULL
 );
 
@@ -26,6 +28,7 @@ CREATE TABLE application (
     metadata       TEXT NOT NULL,
     throttle       BIGINT NOT NULL,
     account_id     BYTEA,
+    operational    BOOLEAN NOT NULL,
     -- grows with every change of the application or its endpoints, so that
     -- cached configuration can be recognised as old
     config_version BIGINT NOT NULL,
@@ -35,6 +38,65 @@ CREATE TABLE application (
 );
 CREATE UNIQUE INDEX application_uid ON application (environment_id, uid) WHERE uid IS NOT NULL AND deleted_at IS NULL;
 CREATE INDEX application_list ON application (environment_id, id) WHERE deleted_at IS NULL;
+
+-- Bearer tokens of the sender's API and links into the portal.
+CREATE TABLE token (
+    id             BYTEA NOT NULL PRIMARY KEY,
+    environment_id BYTEA NOT NULL REFERENCES environment (id),
+    application_id BYTEA, -- NULL for a token of the whole environment
+    hash           BYTEA NOT NULL UNIQUE,
+    hint           TEXT NOT NULL, -- the last characters, to tell tokens apart
+    session_id     TEXT,
+    capabilities   TEXT, -- NULL for all
+    feature_flags  TEXT,
+    created_at     BIGINT NOT NULL,
+    expires_at     BIGINT NOT NULL -- 0 for never
+);
+CREATE INDEX token_list ON token (environment_id, id);
+CREATE INDEX token_application ON token (application_id) WHERE application_id IS NOT NULL;
+CREATE INDEX token_expiry ON token (expires_at) WHERE expires_at > 0;
+
+-- What came of POST requests that bear an idempotency key. The first column is
+-- rounded up, so that rows are added at few places and dropped by range.
+CREATE TABLE idempotency (
+    expires_at   BIGINT NOT NULL,
+    hash         BYTEA NOT NULL,
+    message_id   BYTEA, -- the message that was made
+    status       SMALLINT NOT NULL, -- 0 while the request is being worked on
+    reply        BYTEA, -- sealed: it may hold a token
+    locked_until BIGINT NOT NULL,
+    PRIMARY KEY (expires_at, hash)
+) /*sqlite: WITHOUT ROWID */;
+
+-- Work that goes on after its request was answered, a slice at a time.
+CREATE TABLE task (
+    id             BYTEA NOT NULL PRIMARY KEY,
+    environment_id BYTEA NOT NULL,
+    application_id BYTEA,
+    endpoint_id    BYTEA,
+    name           TEXT NOT NULL,
+    status         SMALLINT NOT NULL,
+    params         TEXT NOT NULL,
+    data           TEXT NOT NULL,
+    counting       BOOLEAN NOT NULL,
+    position       BYTEA NOT NULL, -- where the next slice begins
+    total          BIGINT NOT NULL,
+    done           BIGINT NOT NULL,
+    next_at        BIGINT NOT NULL,
+    created_at     BIGINT NOT NULL,
+    updated_at     BIGINT NOT NULL
+);
+CREATE INDEX task_list ON task (environment_id, id);
+CREATE INDEX task_running ON task (next_at) WHERE status = 0;
+
+-- How far each consumer of a poller has read.
+CREATE TABLE consumer (
+    endpoint_id BYTEA NOT NULL,
+    name        TEXT NOT NULL,
+    position    TEXT NOT NULL, -- confirmed: what comes after it is sent
+    offered     TEXT NOT NULL, -- the iterator that was sent last
+    PRIMARY KEY (endpoint_id, name)
+);
 
 CREATE TABLE endpoint (
     id              BYTEA NOT NULL PRIMARY KEY,
@@ -68,6 +130,7 @@ CREATE TABLE event_type (
     schemas        TEXT,
     archived       BOOLEAN NOT NULL,
     deprecated     BOOLEAN NOT NULL,
+    validated      BOOLEAN NOT NULL, -- payloads must fit the newest schema
     feature_flags  TEXT,
     group_name     TEXT,
     created_at     BIGINT NOT NULL,
@@ -88,9 +151,13 @@ CREATE TABLE message (
     dataset        TEXT,
     created_at     BIGINT NOT NULL,
     expires_at     BIGINT NOT NULL,
+    /*postgres: -- Ids are made before the commit, and commits come in any order: readers
+    -- who must miss nothing go by transactions.
+    xid            XID8 NOT NULL DEFAULT pg_current_xact_id(), */
     PRIMARY KEY (id, application_id)
 );
 CREATE INDEX message_list ON message (application_id, id);
+/*postgres: CREATE INDEX message_poll ON message (application_id, xid, id); */
 CREATE UNIQUE INDEX message_event ON message (application_id, event_id) WHERE event_id IS NOT NULL;
 
 CREATE TABLE attempt (
