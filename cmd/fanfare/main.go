@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fanfare/internal/config"
+	"fanfare/internal/store"
 	"flag"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	"time"
 )
 
 // version is set by the Makefile; a build without it tells its module version.
@@ -54,6 +56,9 @@ var commands = []command{
 	{"apikey create", "ACCOUNT [-label TEXT]", "make an API key; it is the last word printed, and not shown again", 1, apikeyCreate},
 	{"apikey list", "ACCOUNT", "list the API keys of an account", 1, apikeyList},
 	{"apikey revoke", "ACCOUNT KEY", "revoke an API key, by its id", 2, apikeyRevoke},
+	{"token create", "[-env NAME] [-app APP] [-expires DURATION]", "make a bearer token of the sender's API; it is the last word printed, and not shown again", 0, tokenCreate},
+	{"token list", "[-env NAME]", "list the tokens of an environment", 0, tokenList},
+	{"token revoke", "TOKEN", "revoke a token, by its id", 1, tokenRevoke},
 	{"verify", "-secret SECRET -headers FILE [-body FILE]", "check a webhook that was received and say what is wrong with it", 0, verify},
 	{"config", "", "print the effective configuration, without secrets", 0, printConfig},
 	{"migrate", "", "bring the schema of the database up to date", 0, migrate},
@@ -69,6 +74,8 @@ type input struct {
 	organization, admin, passwordStdin bool
 	email, role, label                 string
 	secret, headers, body              string
+	environment, application           string
+	expires                            time.Duration
 }
 
 // The exit codes: 2 for what the caller can mend in the command line.
@@ -176,6 +183,12 @@ func (in *input) flags(name string, fs *flag.FlagSet) {
 		fs.StringVar(&in.role, "role", "", "`role` in the organization's new datasets: labeler, reviewer, manager or admin")
 	case "apikey create":
 		fs.StringVar(&in.label, "label", "", "`name` by which the key is told from others")
+	case "token create":
+		fs.StringVar(&in.environment, "env", store.MainEnvironment, "`name` of the environment; a new name makes one")
+		fs.StringVar(&in.application, "app", "", "`id` or uid of the one application that the token is for")
+		fs.DurationVar(&in.expires, "expires", 0, "`duration` for which it works; forever if 0")
+	case "token list":
+		fs.StringVar(&in.environment, "env", store.MainEnvironment, "`name` of the environment")
 	case "verify":
 		fs.StringVar(&in.secret, "secret", "", "the endpoint's signing `secret` (whsec_…)")
 		fs.StringVar(&in.headers, "headers", "", "`file` with the headers received, one \"Name: value\" a line")

@@ -26,6 +26,7 @@ import (
 	"time"
 
 	apiregistry "fanfare/internal/api/registry"
+	apiwebhooks "fanfare/internal/api/webhooks"
 )
 
 // OpenStore opens the database of a configuration. exclusive says that a node
@@ -58,7 +59,8 @@ func OpenStore(ctx context.Context, cfg *config.Config, log *slog.Logger, exclus
 	}
 	return store.Open(ctx, cfg.Database, sealer, log, store.Config{
 		Exclusive: exclusive, MaxEvent: cfg.MaxEvent, PublicURL: cfg.PublicURL, DisableAfter: disableAfter,
-		Lease: 2*cfg.RequestTimeout + 30*time.Second,
+		Lease:            2*cfg.RequestTimeout + 30*time.Second,
+		MessageRetention: cfg.MessageRetention, AttemptRetention: cfg.AttemptRetention,
 	})
 }
 
@@ -155,7 +157,7 @@ func (n *Node) Close() {
 func (n *Node) open(cfg *config.Config, version string) error {
 	n.client = egress.New(egress.Config{Allow: cfg.AllowNetworks, Timeout: cfg.RequestTimeout})
 	n.dispatcher = dispatch.New(n.Store, dispatch.NewHTTPCaller(n.client, version), n.log, dispatch.Config{
-		Rules:   dispatch.Rules{Schedule: webhook.Schedule(cfg.RetrySchedule), RetryAfterCap: time.Hour},
+		Rules:   dispatch.Rules{Schedule: webhook.Schedule(cfg.RetrySchedule), RetryAfterCap: cfg.RetryAfterCap},
 		Timeout: cfg.RequestTimeout,
 	})
 	n.Store.Attach(n.dispatcher)
@@ -166,8 +168,11 @@ func (n *Node) open(cfg *config.Config, version string) error {
 	api := apiregistry.New(n.Store, n.log, apiregistry.Config{
 		Bounds: web.Bounds{Wire: cfg.MaxBody, Unpacked: cfg.MaxUnpacked}, PublicURL: cfg.PublicURL, MaxAsset: cfg.MaxAsset,
 	})
+	sender := apiwebhooks.New(n.Store, n.log, apiwebhooks.Config{
+		PublicURL: cfg.PublicURL, HTTPSOnly: cfg.HTTPSOnly, Asymmetric: cfg.SignatureType == config.Ed25519,
+	})
 	n.server = &http.Server{
-		Handler:           web.Log(n.log, broken(pages), n.faces(pages, api)),
+		Handler:           web.Log(n.log, broken(pages), n.faces(pages, api, sender)),
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, WriteTimeout: bodyTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeader,
 		ErrorLog:       slog.NewLogLogger(n.log.Handler(), slog.LevelWarn),
@@ -189,10 +194,21 @@ func isPage(path string) bool {
 	}
 }
 
+// isSender reports whether a path is one of the sender's API.
+func isSender(path string) bool {
+	return strings.HasPrefix(path, apiwebhooks.Prefix+"/") || path == apiwebhooks.Prefix
+}
+
 // faces chooses who answers, by the raw path.
-func (n *Node) faces(pages, api http.Handler) http.Handler {
+func (n *Node) faces(pages, api, sender http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if isSender(strings.TrimPrefix(r.URL.EscapedPath(), "/")) {
+			// A client library leaves the last slash of its server's URL there.
+			r.URL.Path, r.URL.RawPath = r.URL.Path[1:], strings.TrimPrefix(r.URL.RawPath, "/")
+		}
 		switch path := r.URL.EscapedPath(); {
+		case isSender(path):
+			sender.ServeHTTP(w, r)
 		case path == "/healthz":
 			web.JSON(w, http.StatusOK, []byte(`{"status":"ok"}`))
 		case path == "/readyz":
@@ -207,11 +223,14 @@ func (n *Node) faces(pages, api http.Handler) http.Handler {
 
 func broken(pages *portal.Portal) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if isPage(r.URL.EscapedPath()) {
+		switch path := r.URL.EscapedPath(); {
+		case isSender(path):
+			apiwebhooks.Broken(w, r)
+		case isPage(path):
 			pages.Broken(w, r)
-			return
+		default:
+			apiregistry.Broken(w, r)
 		}
-		apiregistry.Broken(w, r)
 	})
 }
 
@@ -241,6 +260,7 @@ func (n *Node) Run(ctx context.Context) error {
 		}
 	})
 	background.Go(func() { n.upkeep(dispatching) })
+	background.Go(func() { n.tasks(dispatching) })
 
 	failed := make(chan error, 1)
 	go func() { failed <- n.server.Serve(n.listener) }()
@@ -273,6 +293,7 @@ func (n *Node) upkeep(ctx context.Context) {
 	for {
 		for _, work := range []func(context.Context) (bool, error){
 			n.Store.SendCloneEvents, n.Store.BuildRelease, n.Store.RemoveDeleted, n.Store.RemoveContent,
+			n.Store.RemoveExpired, n.Store.RemoveOld,
 		} {
 			for more := true; more && ctx.Err() == nil; {
 				var err error
@@ -284,6 +305,29 @@ func (n *Node) upkeep(ctx context.Context) {
 		select {
 		case <-tick.C:
 		case <-n.Store.Work():
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// tasks works on background tasks, one slice of one of them at a time, so that
+// none holds up another.
+func (n *Node) tasks(ctx context.Context) {
+	for {
+		next, err := n.Store.RunTask(ctx)
+		wait := upkeepEvery
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			n.log.ErrorContext(ctx, "background task", "error", err)
+		case !next.IsZero():
+			wait = min(wait, time.Until(next))
+		}
+		select {
+		case <-time.After(max(0, wait)):
+		case <-n.Store.TaskWork():
 		case <-ctx.Done():
 			return
 		}

@@ -12,6 +12,13 @@ func NewToken(prefix string) string { return prefix + rand.Text() + rand.Text() 
 // APIKeyPrefix starts every API key, so that a leaked one is recognised.
 const APIKeyPrefix = "ffk_"
 
+// BearerPrefix starts every bearer token of the sender's API, and LinkPrefix
+// every code that opens the portal once.
+const (
+	BearerPrefix = "fft_"
+	LinkPrefix   = "ffl_"
+)
+
 // Hash is what is stored of a token. A token is random and long, so that a
 // plain hash keeps it: there is nothing to guess.
 func Hash(token string) []byte {

@@ -15,6 +15,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -43,6 +44,17 @@ type Config struct {
 	AllowNetworks []netip.Prefix
 	// HTTPSOnly refuses endpoints with plain http.
 	HTTPSOnly bool
+	// RetryAfterCap bounds how long a receiver may ask us to wait at a time.
+	RetryAfterCap time.Duration
+	// SignatureType is HMAC or Ed25519: the kind of the signing keys that are
+	// made where none is brought.
+	SignatureType string
+	// SignatureHeaders are the families of headers that carry signatures:
+	// "both", "svix" or "webhook".
+	SignatureHeaders string
+	// MessageRetention and AttemptRetention are for how long messages and
+	// attempts are kept.
+	MessageRetention, AttemptRetention time.Duration
 	// LogFormat is "text" or "json".
 	LogFormat string
 	// MaxBody and MaxUnpacked bound the body of a request, in bytes, as sent
@@ -53,6 +65,12 @@ type Config struct {
 	// MaxEvent bounds the payload of a registry event, in bytes.
 	MaxEvent int
 }
+
+// The kinds of signing keys.
+const (
+	HMAC    = "hmac"
+	Ed25519 = "ed25519"
+)
 
 // Secure reports whether people come by https.
 func (c *Config) Secure() bool { return strings.HasPrefix(c.PublicURL, "https:") }
@@ -210,17 +228,17 @@ var settings = []setting{
 			return ""
 		},
 	},
-	{
-		name: "log-format", usage: "`format` of log lines: text or json", example: "json",
-		get: func(c *Config) string { return c.LogFormat },
-		set: func(c *Config, v string) string {
-			if v != "text" && v != "json" {
-				return "must be text or json"
-			}
-			c.LogFormat = v
-			return ""
-		},
-	},
+	duration("retry-after-cap", "longest `duration` that a receiver may ask to wait with 429 or 503 and Retry-After", "1h", 0, 24*time.Hour,
+		func(c *Config) *time.Duration { return &c.RetryAfterCap }),
+	choice("signature-type", "`kind` of signing keys that are made: hmac or ed25519", func(c *Config) *string { return &c.SignatureType },
+		HMAC, Ed25519),
+	choice("signature-headers", "`names` of the signature headers: svix, webhook or both",
+		func(c *Config) *string { return &c.SignatureHeaders }, "both", "svix", "webhook"),
+	duration("message-retention", "`duration` for which messages are kept", "2160h", time.Hour, 100*365*24*time.Hour,
+		func(c *Config) *time.Duration { return &c.MessageRetention }),
+	duration("attempt-retention", "`duration` for which attempts are kept", "720h", time.Hour, 100*365*24*time.Hour,
+		func(c *Config) *time.Duration { return &c.AttemptRetention }),
+	choice("log-format", "`format` of log lines: text or json", func(c *Config) *string { return &c.LogFormat }, "text", "json"),
 	size("max-body", "`bytes` that the body of a request may have as sent", "33554432", func(c *Config) *int64 { return &c.MaxBody }),
 	size("max-unpacked-body", "`bytes` that the body of a request may have after decompression", "134217728",
 		func(c *Config) *int64 { return &c.MaxUnpacked }),
@@ -236,6 +254,20 @@ var settings = []setting{
 			return ""
 		},
 	},
+}
+
+func choice(name, usage string, field func(*Config) *string, choices ...string) setting {
+	return setting{
+		name: name, usage: usage, example: choices[len(choices)-1],
+		get: func(c *Config) string { return *field(c) },
+		set: func(c *Config, v string) string {
+			if !slices.Contains(choices, v) {
+				return "must be one of " + strings.Join(choices, ", ")
+			}
+			*field(c) = v
+			return ""
+		},
+	}
 }
 
 func duration(name, usage, example string, least, most time.Duration, field func(*Config) *time.Duration) setting {
@@ -299,10 +331,12 @@ func Default() Config {
 		RequestTimeout: 15 * time.Second,
 		DisableAfter:   5 * 24 * time.Hour,
 		LogFormat:      "text",
-		MaxBody:        32 << 20,
-		MaxUnpacked:    128 << 20,
-		MaxAsset:       64 << 20,
-		MaxEvent:       256 << 10,
+		RetryAfterCap:  time.Hour, SignatureType: HMAC, SignatureHeaders: "both",
+		MessageRetention: 90 * 24 * time.Hour, AttemptRetention: 30 * 24 * time.Hour,
+		MaxBody:     32 << 20,
+		MaxUnpacked: 128 << 20,
+		MaxAsset:    64 << 20,
+		MaxEvent:    256 << 10,
 	}
 }
 

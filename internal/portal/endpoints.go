@@ -2,7 +2,6 @@ package portal
 
 import (
 	"errors"
-	"fanfare/internal/registry"
 	"fanfare/internal/signature"
 	"fanfare/internal/store"
 	"fanfare/internal/webhook"
@@ -24,25 +23,51 @@ type typeGroup struct {
 
 type eventType struct{ Name, Description string }
 
-// typeGroups are the event types as forms offer them.
-func typeGroups() []typeGroup {
+// maxTypes is how many event types a form offers.
+const maxTypes = 1000
+
+// typeGroups are the event types as forms offer them: those that the visitor
+// sees, and those chosen before that are no longer offered.
+func (v *visit) typeGroups(chosen []string) ([]typeGroup, error) {
+	environment, filter := webhook.ID{}, store.EventTypeFilter{}
+	if v.token != nil {
+		environment = v.token.Environment
+		filter.Flagged, filter.Flags = true, v.token.FeatureFlags
+	} else {
+		var err error
+		if environment, err = v.p.store.Environment(v.Context(), store.MainEnvironment); err != nil {
+			return nil, err
+		}
+	}
+	types, err := v.p.store.EventTypes(v.Context(), environment, filter, store.NamePage{Limit: maxTypes})
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range chosen {
+		if webhook.ValidName(name) && !slices.ContainsFunc(types, func(t webhook.EventType) bool { return t.Name == name }) {
+			types = append(types, webhook.EventType{Name: name, Description: "No longer in the catalogue.", Archived: true})
+		}
+	}
 	var groups []typeGroup
-	for _, t := range registry.EventTypes {
-		kind, _, _ := strings.Cut(t.Name, ".")
-		name := strings.ToUpper(kind[:1]) + kind[1:] + "s"
-		if len(groups) == 0 || groups[len(groups)-1].Name != name {
+	for _, t := range types {
+		kind := t.GroupName
+		if kind == "" {
+			kind, _, _ = strings.Cut(t.Name, ".")
+		}
+		name := strings.ToUpper(kind[:1]) + kind[1:]
+		i := slices.IndexFunc(groups, func(g typeGroup) bool { return g.Name == name })
+		if i < 0 {
+			i = len(groups)
 			groups = append(groups, typeGroup{Name: name})
 		}
-		last := &groups[len(groups)-1]
-		last.Types = append(last.Types, eventType{t.Name, t.Means})
+		groups[i].Types = append(groups[i].Types, eventType{t.Name, t.Description})
 	}
-	return groups
+	return groups, nil
 }
 
 type endpointsView struct {
 	page
-	Endpoints  []endpointRow
-	TypesCount int
+	Endpoints []endpointRow
 }
 
 type endpointRow struct {
@@ -56,7 +81,7 @@ func (p *Portal) endpointsPage(v *visit) error {
 	if err != nil {
 		return err
 	}
-	view := endpointsView{page: v.page("Endpoints", "endpoints"), TypesCount: len(registry.EventTypes)}
+	view := endpointsView{page: v.page("Endpoints", "endpoints")}
 	for _, e := range endpoints {
 		attempts, err := p.store.AttemptsOfEndpoint(v.Context(), e.Application, e.ID, store.AttemptFilter{}, store.Page{Limit: healthBars})
 		if err != nil {
@@ -127,6 +152,8 @@ type endpointForm struct {
 	AllTypes                  bool
 	EventTypes                []string
 	problems                  webhook.Invalid
+	// before are the event types that the endpoint had.
+	before []string
 }
 
 // Has reports whether a type is ticked.
@@ -147,8 +174,12 @@ func (v *visit) showForm(status int, ref string, f endpointForm) error {
 	if ref != "" {
 		title, action = "Edit endpoint", v.base()+"/endpoints/"+ref+"/edit"
 	}
+	groups, err := v.typeGroups(f.before)
+	if err != nil {
+		return err
+	}
 	return v.show(status, "endpoint_form.html", endpointFormView{
-		page: v.page(title, "endpoints"), Ref: ref, Action: action, Form: f, Groups: typeGroups(),
+		page: v.page(title, "endpoints"), Ref: ref, Action: action, Form: f, Groups: groups,
 	})
 }
 
@@ -160,14 +191,15 @@ func (p *Portal) newEndpointPage(v *visit) error {
 const maxDescription = 1000
 
 // readForm checks the form and fills the endpoint from it.
-func (v *visit) readForm(e *webhook.Endpoint) (endpointForm, error) {
+// Event types that were chosen before may stay.
+func (v *visit) readForm(e *webhook.Endpoint, before []string) (endpointForm, error) {
 	if err := v.ParseForm(); err != nil {
 		return endpointForm{}, err
 	}
 	f := endpointForm{
 		URL: v.PostFormValue("url"), Version: strings.TrimSpace(v.PostFormValue("version")),
 		Description: strings.TrimSpace(v.PostFormValue("description")),
-		AllTypes:    v.PostFormValue("all_types") != "", EventTypes: v.PostForm["event_types"],
+		AllTypes:    v.PostFormValue("all_types") != "", EventTypes: v.PostForm["event_types"], before: before,
 	}
 	normal, problem := webhook.NormalizeURL(f.URL, v.p.cfg.HTTPSOnly)
 	if problem != "" {
@@ -186,9 +218,15 @@ func (v *visit) readForm(e *webhook.Endpoint) (endpointForm, error) {
 	}
 	e.EventTypes = nil
 	if !f.AllTypes {
-		for _, t := range registry.EventTypes { // in our order, and each once
-			if f.Has(t.Name) {
-				e.EventTypes = append(e.EventTypes, t.Name)
+		groups, err := v.typeGroups(before)
+		if err != nil {
+			return f, err
+		}
+		for _, g := range groups { // in our order, and each once
+			for _, t := range g.Types {
+				if f.Has(t.Name) {
+					e.EventTypes = append(e.EventTypes, t.Name)
+				}
 			}
 		}
 		switch {
@@ -203,7 +241,7 @@ func (v *visit) readForm(e *webhook.Endpoint) (endpointForm, error) {
 
 func (p *Portal) createEndpoint(v *visit) error {
 	e := webhook.Endpoint{Application: v.account.Application, Secrets: []webhook.Secret{{Key: signature.NewSecret()}}}
-	f, err := v.readForm(&e)
+	f, err := v.readForm(&e, nil)
 	if err != nil {
 		return err
 	}
@@ -232,21 +270,21 @@ func (p *Portal) editEndpointPage(v *visit) error {
 	}
 	return v.showForm(http.StatusOK, endpointRef(e), endpointForm{
 		URL: e.URL, Version: strconv.Itoa(e.Version), Description: e.Description, AllTypes: e.EventTypes == nil,
-		EventTypes: e.EventTypes,
+		EventTypes: e.EventTypes, before: e.EventTypes,
 	})
 }
 
 func (p *Portal) editEndpoint(v *visit) error {
 	var read webhook.Endpoint
-	f, err := v.readForm(&read)
+	e, err := v.endpoint()
+	if err != nil {
+		return err
+	}
+	f, err := v.readForm(&read, e.EventTypes)
 	if err != nil {
 		return err
 	}
 	if len(f.problems) > 0 {
-		e, err := v.endpoint()
-		if err != nil {
-			return err
-		}
 		return v.showForm(http.StatusUnprocessableEntity, endpointRef(e), f)
 	}
 	return v.change("saved", func(e *webhook.Endpoint) {

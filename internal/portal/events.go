@@ -33,8 +33,12 @@ type eventRow struct {
 
 func (p *Portal) eventsPage(v *visit) error {
 	query := v.URL.Query()
+	groups, err := v.typeGroups(nil)
+	if err != nil {
+		return err
+	}
 	view := eventsView{
-		page: v.page("Events", "events"), Groups: typeGroups(),
+		page: v.page("Events", "events"), Groups: groups,
 		Filter: eventFilter{query.Get("type"), query.Get("dataset")},
 	}
 	view.Filtered = view.Filter != eventFilter{}

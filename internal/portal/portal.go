@@ -101,6 +101,8 @@ func (p *Portal) routes() {
 	open("GET /login", p.loginPage)
 	open("POST /login", p.login)
 	open("POST /logout", p.logout)
+	open("GET "+web.AccessPath+"{code}", p.accessPage)
+	open("POST "+web.AccessPath+"{code}", p.access)
 
 	// Whoever is logged in.
 	p.member("GET /", func(v *visit) error { return v.redirect("/account") })
@@ -112,22 +114,24 @@ func (p *Portal) routes() {
 	p.owner("POST /account/{account}/keys", p.createKey)
 	p.owner("POST /account/{account}/keys/{key}/revoke", p.revokeKey)
 
-	// Whoever may act for the account, once it has had webhooks enabled.
-	p.webhooks("GET /webhooks/{account}", func(v *visit) error { return v.redirect(v.base() + "/endpoints") })
-	p.webhooks("GET /webhooks/{account}/endpoints", p.endpointsPage)
-	p.webhooks("POST /webhooks/{account}/endpoints", p.createEndpoint)
-	p.webhooks("GET /webhooks/{account}/endpoints/new", p.newEndpointPage)
-	p.webhooks("GET /webhooks/{account}/endpoints/{endpoint}", p.endpointPage)
-	p.webhooks("GET /webhooks/{account}/endpoints/{endpoint}/edit", p.editEndpointPage)
-	p.webhooks("POST /webhooks/{account}/endpoints/{endpoint}/edit", p.editEndpoint)
-	p.webhooks("POST /webhooks/{account}/endpoints/{endpoint}/enable", p.enableEndpoint)
-	p.webhooks("POST /webhooks/{account}/endpoints/{endpoint}/disable", p.disableEndpoint)
-	p.webhooks("GET /webhooks/{account}/endpoints/{endpoint}/delete", p.deleteEndpointPage)
-	p.webhooks("POST /webhooks/{account}/endpoints/{endpoint}/delete", p.deleteEndpoint)
-	p.webhooks("POST /webhooks/{account}/endpoints/{endpoint}/secret", p.revealSecret)
-	p.webhooks("GET /webhooks/{account}/events", p.eventsPage)
-	p.webhooks("GET /webhooks/{account}/events/{event}", p.eventPage)
-	p.webhooks("POST /webhooks/{account}/events/{event}/replay", p.replay)
+	// Whoever may act for the account, once it has had webhooks enabled, and
+	// whoever came with a link for the application and has the capability.
+	view, manage, send := webhook.ViewBase, webhook.ManageEndpoint, webhook.CreateAttempts
+	p.webhooks("GET /webhooks/{account}", view, func(v *visit) error { return v.redirect(v.base() + "/endpoints") })
+	p.webhooks("GET /webhooks/{account}/endpoints", view, p.endpointsPage)
+	p.webhooks("POST /webhooks/{account}/endpoints", manage, p.createEndpoint)
+	p.webhooks("GET /webhooks/{account}/endpoints/new", manage, p.newEndpointPage)
+	p.webhooks("GET /webhooks/{account}/endpoints/{endpoint}", view, p.endpointPage)
+	p.webhooks("GET /webhooks/{account}/endpoints/{endpoint}/edit", manage, p.editEndpointPage)
+	p.webhooks("POST /webhooks/{account}/endpoints/{endpoint}/edit", manage, p.editEndpoint)
+	p.webhooks("POST /webhooks/{account}/endpoints/{endpoint}/enable", manage, p.enableEndpoint)
+	p.webhooks("POST /webhooks/{account}/endpoints/{endpoint}/disable", manage, p.disableEndpoint)
+	p.webhooks("GET /webhooks/{account}/endpoints/{endpoint}/delete", manage, p.deleteEndpointPage)
+	p.webhooks("POST /webhooks/{account}/endpoints/{endpoint}/delete", manage, p.deleteEndpoint)
+	p.webhooks("POST /webhooks/{account}/endpoints/{endpoint}/secret", webhook.ViewEndpointSecret, p.revealSecret)
+	p.webhooks("GET /webhooks/{account}/events", view, p.eventsPage)
+	p.webhooks("GET /webhooks/{account}/events/{event}", view, p.eventPage)
+	p.webhooks("POST /webhooks/{account}/events/{event}/replay", send, p.replay)
 }
 
 // contentPolicy lets pages load what this server serves and nothing else.
@@ -179,7 +183,12 @@ type page struct {
 	// Live says whether it should.
 	Here string
 	Live bool
+	// Token is what somebody came with who has no account here; nil otherwise.
+	Token *webhook.Token
 }
+
+// Can reports whether whoever looks at the page may do a thing.
+func (p page) Can(c webhook.Capability) bool { return p.Token == nil || p.Token.Can(c) }
 
 type notice struct{ Kind, Text string }
 
@@ -205,10 +214,18 @@ type visit struct {
 	p       *Portal
 	user    registry.Account
 	account registry.Account
+	// token is what somebody came with who has no account here. Then account
+	// stands for the application and is no account of the registry.
+	token *webhook.Token
 }
 
-func (p *Portal) member(route string, h func(*visit) error) {
-	p.router.Handle(route, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+func (p *Portal) member(route string, h func(*visit) error) { p.router.Handle(route, p.asMember(h)) }
+
+func (p *Portal) owner(route string, h func(*visit) error) { p.router.Handle(route, p.asOwner(h)) }
+
+// asMember lets in whoever is logged in.
+func (p *Portal) asMember(h func(*visit) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		user, err := p.session(r)
 		if errors.Is(err, webhook.ErrNotFound) {
 			p.toLogin(w, r)
@@ -221,11 +238,12 @@ func (p *Portal) member(route string, h func(*visit) error) {
 		if err != nil {
 			p.fail(w, r, err)
 		}
-	}))
+	})
 }
 
-func (p *Portal) owner(route string, h func(*visit) error) {
-	p.member(route, func(v *visit) (err error) {
+// asOwner lets in whoever may act for the account of the path.
+func (p *Portal) asOwner(h func(*visit) error) http.Handler {
+	return p.asMember(func(v *visit) (err error) {
 		v.account, err = p.store.Administers(v.Context(), v.user.ID, v.PathValue("account"))
 		if errors.Is(err, registry.ErrNotAdministrator) {
 			err = webhook.ErrNotFound
@@ -237,8 +255,18 @@ func (p *Portal) owner(route string, h func(*visit) error) {
 	})
 }
 
-func (p *Portal) webhooks(route string, h func(*visit) error) {
-	p.owner(route, func(v *visit) error {
+func (p *Portal) webhooks(route string, can webhook.Capability, h func(*visit) error) {
+	var byAccount http.Handler
+	p.router.Handle(route, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := webhook.ApplicationID.Parse(r.PathValue("account")); err != nil {
+			byAccount.ServeHTTP(w, r)
+			return
+		}
+		if err := p.byToken(w, r, can, h); err != nil {
+			p.fail(w, r, err)
+		}
+	}))
+	byAccount = p.asOwner(func(v *visit) error {
 		if v.account.Application.IsZero() {
 			return v.redirect("/account/" + v.account.Name)
 		}
@@ -257,7 +285,7 @@ func (v *visit) redirect(to string) error {
 func (v *visit) page(title, section string) page {
 	pg := page{
 		Title: title, Section: section, Account: v.account, User: v.user, Base: v.base(), Version: v.p.cfg.Version,
-		Here: v.URL.RequestURI(),
+		Here: v.URL.RequestURI(), Token: v.token,
 	}
 	if n, ok := notices[v.URL.Query().Get("done")]; ok {
 		pg.Notice = &n
@@ -288,11 +316,12 @@ func (p *Portal) render(w http.ResponseWriter, status int, name string, data any
 	return nil
 }
 
+// failure is what the page of an error shows.
+type failure struct{ Title, Text, RequestID string }
+
 // fail shows what went wrong.
 func (p *Portal) fail(w http.ResponseWriter, r *http.Request, err error) {
-	data := struct {
-		Title, Text, RequestID string
-	}{"Something went wrong", "The fault is ours. It is in the log under this number.", web.RequestID(r.Context())}
+	data := failure{"Something went wrong", "The fault is ours. It is in the log under this number.", web.RequestID(r.Context())}
 	status := http.StatusInternalServerError
 	_, tooLarge := errors.AsType[*http.MaxBytesError](err)
 	switch {

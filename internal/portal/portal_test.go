@@ -6,6 +6,7 @@ import (
 	"fanfare/internal/signature"
 	"fanfare/internal/store"
 	"fanfare/internal/store/storetest"
+	"fanfare/internal/web"
 	"fanfare/internal/webhook"
 	"io"
 	"net/http"
@@ -128,7 +129,7 @@ func (w *site) paths() (routes [][2]string) {
 	fill := strings.NewReplacer("{account}", "jane", "{endpoint}", w.endpoint, "{event}", w.event, "{key}", "key_01m86vh111ebm9zvrzxzkwm0v3")
 	for _, route := range p.router.Routes() {
 		method, path, _ := strings.Cut(fill.Replace(route), " ")
-		if !strings.HasPrefix(path, "/login") && !strings.HasPrefix(path, "/logout") && !strings.HasPrefix(path, "/static") {
+		if !strings.HasPrefix(path, "/login") && !strings.HasPrefix(path, "/logout") && !strings.HasPrefix(path, "/static") && !strings.HasPrefix(path, web.AccessPath) {
 			routes = append(routes, [2]string{method, path})
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fanfare/internal/ingest"
 	"fanfare/internal/webhook"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -130,12 +131,15 @@ func (t *tx) addMessage(m *webhook.Message) error {
 }
 
 func (t *tx) addMessageAs(m *webhook.Message, messageID webhook.ID) error {
+	return t.storeMessage(m, messageID, nil)
+}
+
+// storeMessage stores a message under an id, with a delivery for each endpoint
+// that wants it and that only, unless nil, lets through.
+func (t *tx) storeMessage(m *webhook.Message, messageID webhook.ID, only func(*webhook.Endpoint) bool) error {
 	app, err := t.application(m.Application)
 	if err != nil {
 		return fmt.Errorf("application: %w", err)
-	}
-	if m.ExpiresAt.IsZero() {
-		m.ExpiresAt = m.CreatedAt.Add(t.s.cfg.MessageRetention)
 	}
 	m.ID = messageID
 	n, err := t.exec(`
@@ -150,7 +154,24 @@ func (t *tx) addMessageAs(m *webhook.Message, messageID webhook.ID) error {
 	if n == 0 {
 		return fmt.Errorf("event id %q: %w", m.EventID, webhook.ErrConflict)
 	}
-	return t.fanOut(m, app.endpoints)
+	endpoints := app.endpoints
+	if only != nil {
+		endpoints = slices.DeleteFunc(slices.Clone(endpoints), func(e *webhook.Endpoint) bool { return !only(e) })
+	}
+	return t.fanOut(m, endpoints)
+}
+
+// AddMessageFor is AddMessage for one endpoint alone, which must want it all
+// the same.
+func (s *Store) AddMessageFor(ctx context.Context, m *webhook.Message, endpoint webhook.ID) error {
+	err := s.write(ctx, func(t *tx) error {
+		m.CreatedAt = now()
+		return t.storeMessage(m, t.s.ids.New(m.CreatedAt), func(e *webhook.Endpoint) bool { return e.ID == endpoint })
+	})
+	if err != nil {
+		return fmt.Errorf("add message: %w", err)
+	}
+	return nil
 }
 
 // fanOut stores the deliveries of a message that was just added.

@@ -52,8 +52,9 @@ type Config struct {
 	// Exclusive makes Open refuse a SQLite file that another process has open
 	// with Exclusive: a file has one node.
 	Exclusive bool
-	// MessageRetention is how long payloads are kept: 90 days if zero.
-	MessageRetention time.Duration
+	// MessageRetention and AttemptRetention are for how long messages and
+	// attempts are kept: 90 and 30 days if zero.
+	MessageRetention, AttemptRetention time.Duration
 	// PublicURL is where files are served, without a final slash.
 	PublicURL string
 	// MaxEvent is how many bytes the payload of a registry event may have
@@ -81,6 +82,9 @@ func Open(ctx context.Context, database string, sealer *auth.Sealer, log *slog.L
 	}
 	if cfg.MessageRetention == 0 {
 		cfg.MessageRetention = 90 * 24 * time.Hour
+	}
+	if cfg.AttemptRetention == 0 {
+		cfg.AttemptRetention = 30 * 24 * time.Hour
 	}
 	if cfg.Lease == 0 {
 		cfg.Lease = time.Minute

@@ -333,7 +333,7 @@ func (s *Store) replayed(ctx context.Context, k *webhook.Task, position []byte, 
 	}
 	r := replays[k.Name]
 	walk := strings.Replace(r.walk, "1000", fmt.Sprint(limit), 1)
-	rows, err := s.query(ctx, `WITH walk AS (`+walk+`) SELECT id, NULL FROM (SELECT max(w.id) AS id FROM walk w) newest WHERE id IS NOT NULL
+	rows, err := s.query(ctx, `WITH walk AS (`+walk+`) SELECT id, NULL FROM (SELECT w.id FROM walk w ORDER BY w.id DESC LIMIT 1) newest
 		UNION ALL SELECT NULL, found.id FROM (`+strings.Replace(r.which, "SELECT w.message_id", "SELECT w.message_id AS id", 1)+conditions+`) found`, args...)
 	_, err = collect(rows, err, func(row scanner) (struct{}, error) {
 		var end, message webhook.ID

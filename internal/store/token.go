@@ -60,7 +60,61 @@ func (s *Store) Tokens(ctx context.Context, environment webhook.ID, p Page) ([]w
 	return collect(rows, err, scanToken)
 }
 
-// RevokeToken removes a token.
+// CreateLink stores the hash of a code that opens the portal once, as the
+// bearer of a token and for as long as that works.
+func (s *Store) CreateLink(ctx context.Context, code []byte, token webhook.ID) error {
+	err := s.write(ctx, func(t *tx) error {
+		_, err := t.exec(`INSERT INTO link (hash, token_id) VALUES ($1, $2)`, code, key(token))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("create link: %w", err)
+	}
+	return nil
+}
+
+// UseLink begins a session of the portal with a code, which then is used up.
+// A code that is not known any more is webhook.ErrNotFound.
+func (s *Store) UseLink(ctx context.Context, code, session []byte) (webhook.Token, error) {
+	var k webhook.Token
+	err := s.write(ctx, func(t *tx) error {
+		var token webhook.ID
+		at := time.Now().UnixMicro()
+		if err := t.row(`DELETE FROM link WHERE hash = $1 RETURNING token_id`, code).Scan(id(&token)); err != nil {
+			return err
+		}
+		t.wrote = true
+		var err error
+		if k, err = scanToken(t.row(selectToken+` WHERE id = $1 AND (expires_at = 0 OR expires_at > $2)`, key(token), at)); err != nil {
+			return err
+		}
+		_, err = t.exec(`INSERT INTO session (hash, token_id, created_at, seen_at) VALUES ($1, $2, $3, $3)`, session, key(token), at)
+		return err
+	})
+	if err != nil {
+		return k, fmt.Errorf("use link: %w", err)
+	}
+	return k, nil
+}
+
+// SessionToken finds the token of a session that began with a link, while it
+// works; otherwise webhook.ErrNotFound.
+func (s *Store) SessionToken(ctx context.Context, session []byte) (webhook.Token, error) {
+	k, err := scanToken(s.row(ctx, selectToken+` WHERE id = (SELECT token_id FROM session WHERE hash = $1) AND (expires_at = 0 OR expires_at > $2)`,
+		session, time.Now().UnixMicro()))
+	if err != nil {
+		return k, fmt.Errorf("session: %w", err)
+	}
+	return k, nil
+}
+
+// What removes a slice of what has run out.
+const (
+	dropTokens = `DELETE FROM token WHERE id IN (SELECT id FROM token WHERE expires_at > 0 AND expires_at < $1 LIMIT $2)`
+	dropKeys   = `DELETE FROM idempotency WHERE (expires_at, hash) IN (SELECT expires_at, hash FROM idempotency WHERE expires_at < $1 LIMIT $2)`
+)
+
+// RevokeToken removes a token; sessions that began with it end.
 func (s *Store) RevokeToken(ctx context.Context, token webhook.ID) error {
 	err := s.write(ctx, func(t *tx) error {
 		n, err := t.exec(`DELETE FROM token WHERE id = $1`, key(token))
@@ -105,15 +159,20 @@ func (s *Store) ExpireTokens(ctx context.Context, app webhook.ID, sessions []str
 func (s *Store) RemoveExpired(ctx context.Context) (more bool, err error) {
 	err = s.write(ctx, func(t *tx) error {
 		more = false
-		for _, statement := range []string{
-			`DELETE FROM token WHERE id IN (SELECT id FROM token WHERE expires_at > 0 AND expires_at < $1 LIMIT $2)`,
-			`DELETE FROM idempotency WHERE (expires_at, hash) IN (SELECT expires_at, hash FROM idempotency WHERE expires_at < $1 LIMIT $2)`,
-		} {
+		for _, statement := range []string{dropTokens, dropKeys} {
 			n, err := t.exec(statement, time.Now().UnixMicro(), slice)
 			if err != nil {
 				return err
 			}
 			more = more || n == slice
+		}
+		for _, statement := range []string{
+			`DELETE FROM link WHERE NOT EXISTS (SELECT 1 FROM token WHERE token.id = link.token_id)`,
+			`DELETE FROM session WHERE token_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM token WHERE token.id = session.token_id)`,
+		} {
+			if _, err := t.exec(statement); err != nil {
+				return err
+			}
 		}
 		return nil
 	})

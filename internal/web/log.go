@@ -6,6 +6,7 @@ import (
 	"fanfare/internal/registry"
 	"log/slog"
 	"net/http"
+	"regexp"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -22,13 +23,23 @@ func RequestID(ctx context.Context) string {
 	return s
 }
 
-// Log gives each request an id, which the answer carries as X-Request-Id,
+// clientRequestID is the header in which the client libraries of the sender's
+// API send an id of their own.
+const clientRequestID = "Svix-Req-Id"
+
+var validRequestID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+// Log gives each request an id (that of the client, if it sent one), which the
+// answer carries as X-Request-Id,
 // writes a line when it is done, and turns a panic into what broken answers.
 // The line holds no query, no header and no body: they may be secret.
 func Log(log *slog.Logger, broken, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
-		id := strings.ToLower(auth.NewToken("")[:16])
+		id := r.Header.Get(clientRequestID)
+		if !validRequestID.MatchString(id) {
+			id = strings.ToLower(auth.NewToken("")[:16])
+		}
 		w.Header().Set("X-Request-Id", id)
 		r = r.WithContext(context.WithValue(r.Context(), requestKey, id))
 		seen := &recorder{ResponseWriter: w}
@@ -49,10 +60,15 @@ func Log(log *slog.Logger, broken, next http.Handler) http.Handler {
 	})
 }
 
+// AccessPath is before the codes that open the portal once.
+const AccessPath = "/webhooks/access/"
+
 // short bounds a path in a log line, and leaves out what is secret of it.
 func short(path string) string {
-	if strings.HasPrefix(path, registry.FilePath) {
-		return registry.FilePath + "…"
+	for _, secret := range []string{registry.FilePath, AccessPath} {
+		if strings.HasPrefix(path, secret) {
+			return secret + "…"
+		}
 	}
 	const most = 300
 	if len(path) > most {

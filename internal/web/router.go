@@ -1,15 +1,18 @@
 package web
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
 // Router finds the handler of a request by method and raw path. Unlike
 // http.ServeMux it never redirects, takes a path with and without a final
-// slash, cleans nothing away, and has no 405: what it does not know is for its
-// NotFound. The registry's clients rely on all four.
+// slash, cleans nothing away, and has no 405 of its own: what it does not know is
+// for its NotFound, which may ask for the Methods that a path has. Clients of
+// both APIs rely on all four.
 type Router struct {
 	// NotFound answers what no route matches.
 	NotFound http.Handler
@@ -112,6 +115,35 @@ func (n *node) find(path []string, r *http.Request) http.Handler {
 		}
 	}
 	return nil
+}
+
+// Methods lists the methods that the path of a request has handlers for.
+func (rt *Router) Methods(r *http.Request) []string {
+	raw := segments(r.URL.EscapedPath())
+	for i, segment := range raw {
+		var err error
+		if raw[i], err = url.PathUnescape(segment); err != nil || raw[i] == "" {
+			return nil
+		}
+	}
+	methods := rt.root.methods(raw, map[string]bool{})
+	return slices.Sorted(maps.Keys(methods))
+}
+
+func (n *node) methods(path []string, found map[string]bool) map[string]bool {
+	if len(path) == 0 {
+		for method := range n.handlers {
+			found[method] = true
+		}
+		return found
+	}
+	if next := n.literal[path[0]]; next != nil {
+		next.methods(path[1:], found)
+	}
+	if n.param != nil {
+		n.param.methods(path[1:], found)
+	}
+	return found
 }
 
 // Routes lists the routes, for tests that must know every one.

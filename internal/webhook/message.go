@@ -18,6 +18,7 @@ type Message struct {
 	// messages of other producers.
 	Dataset   string
 	CreatedAt time.Time
-	// ExpiresAt is when the payload is dropped.
+	// ExpiresAt is when the payload is dropped; zero when it is kept for as long
+	// as the message.
 	ExpiresAt time.Time
 }

@@ -150,12 +150,13 @@ CREATE TABLE message (
     tags           TEXT,
     dataset        TEXT,
     created_at     BIGINT NOT NULL,
-    expires_at     BIGINT NOT NULL,
+    expires_at     BIGINT NOT NULL, -- when the payload is dropped; 0 for with its row
     /*postgres: -- Ids are made before the commit, and commits come in any order: readers
     -- who must miss nothing go by transactions.
     xid            XID8 NOT NULL DEFAULT pg_current_xact_id(), */
     PRIMARY KEY (id, application_id)
 );
+CREATE INDEX message_expiry ON message (expires_at) WHERE expires_at > 0;
 CREATE INDEX message_list ON message (application_id, id);
 /*postgres: CREATE INDEX message_poll ON message (application_id, xid, id); */
 CREATE UNIQUE INDEX message_event ON message (application_id, event_id) WHERE event_id IS NOT NULL;
@@ -247,13 +248,23 @@ CREATE TABLE api_key (
 );
 CREATE INDEX api_key_account ON api_key (account_id);
 
+-- A browser that is logged in, for an account or with a token of an application.
 CREATE TABLE session (
     hash       BYTEA NOT NULL PRIMARY KEY,
-    account_id BYTEA NOT NULL REFERENCES account (id),
+    account_id BYTEA REFERENCES account (id),
+    token_id   BYTEA,
     created_at BIGINT NOT NULL,
     seen_at    BIGINT NOT NULL
 );
-CREATE INDEX session_account ON session (account_id);
+CREATE INDEX session_account ON session (account_id) WHERE account_id IS NOT NULL;
+CREATE INDEX session_token ON session (token_id) WHERE token_id IS NOT NULL;
+
+-- Codes that open the portal once, with a token.
+CREATE TABLE link (
+    hash       BYTEA NOT NULL PRIMARY KEY,
+    token_id   BYTEA NOT NULL
+);
+CREATE INDEX link_token ON link (token_id);
 
 -- The registry -------------------------------------------------------------
 

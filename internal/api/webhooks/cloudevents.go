@@ -1,0 +1,169 @@
+package webhooks
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fanfare/internal/auth"
+	"fanfare/internal/registry"
+	"fanfare/internal/web"
+	"fanfare/internal/webhook"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// structured is the media type of an event that comes whole
+// (https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md).
+const structured = "application/cloudevents+json"
+
+func cloudEvents() operation {
+	return operation{
+		route: "POST /app/{app}/cloudevents", id: "message.create-cloudevent", summary: "Create a message from a CloudEvent",
+		doc: "CloudEvents 1.0 over HTTP, structured (application/cloudevents+json) or binary (ce- headers). Its type is the event type. " +
+			"Receivers get the event in the structured JSON form. The same source and id make one message. An addition of ours.",
+		access: forEnvironment, raw: true, once: true, query: []field{contentField}, status: http.StatusAccepted, out: exampleMessage,
+		handle: createCloudEvent,
+	}
+}
+
+func createCloudEvent(r *request) (answer, error) {
+	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil && r.Header.Get("Content-Type") != "" {
+		return answer{}, wrong("must be a media type", "header", "content-type")
+	}
+	event, err := r.cloudEvent(mediaType)
+	if err != nil {
+		return answer{}, err
+	}
+	fields, _ := registry.ReadFields(event) // it was read, or written, before
+	var rd reader
+	v := rd.body(event, cloudEventFields, []string{"body"})
+	if rd.problems != nil {
+		return answer{}, rd.problems
+	}
+	if fields["data"] != nil && fields["data_base64"] != nil {
+		return answer{}, wrong("give either data or data_base64", "body", "data_base64")
+	}
+	m := &webhook.Message{
+		Application: r.app.ID, EventType: get[string](v, "type"), Payload: event, EventID: cloudEventID(get[string](v, "source"), get[string](v, "id")),
+	}
+	if err := r.validate(m.EventType, event, "body"); err != nil {
+		return answer{}, err
+	}
+	err = r.a.store.AddMessageOnce(r.Context(), m, r.key)
+	if errors.Is(err, webhook.ErrConflict) {
+		// Events with the same source and id are the same event.
+		*m, err = r.a.store.Message(r.Context(), r.app.ID, m.EventID)
+	}
+	return answer{http.StatusAccepted, messageOf(m, r.withContent())}, err
+}
+
+// cloudEventID makes an event id of what is unique about an event.
+func cloudEventID(source, id string) string {
+	return "ce_" + hex.EncodeToString(auth.Hash(source + "\n" + id)[:16])
+}
+
+func notEmpty(s string) bool { return s != "" }
+
+// cloudEventFields are the attributes that must be there, and those that have a
+// form.
+var cloudEventFields = []field{
+	{name: "specversion", kind: text, required: true, enum: []string{"1.0"}},
+	{name: "id", kind: text, required: true, valid: notEmpty, problem: "must not be empty"},
+	{name: "source", kind: text, required: true, valid: validURIReference, problem: "must be a URI reference that is not empty"},
+	{name: "type", kind: text, required: true, valid: webhook.ValidName, problem: nameProblem},
+	{name: "time", kind: instant, nullable: true},
+	{name: "subject", kind: text, nullable: true, valid: notEmpty, problem: "must not be empty"},
+	{name: "datacontenttype", kind: text, nullable: true},
+	{name: "dataschema", kind: text, nullable: true, valid: validURIReference, problem: "must be a URI"},
+	{name: "data_base64", kind: text, nullable: true, valid: validBase64, problem: "must be base64"},
+}
+
+func validURIReference(s string) bool {
+	_, err := url.Parse(s)
+	return err == nil && s != ""
+}
+
+func validBase64(s string) bool {
+	_, err := base64.StdEncoding.DecodeString(s)
+	return err == nil
+}
+
+// cloudEvent is the event in its structured form: as it came, or built of
+// headers and body.
+func (r *request) cloudEvent(mediaType string) ([]byte, error) {
+	if mediaType == structured {
+		body, err := web.Text(r.raw)
+		if err != nil {
+			return nil, err
+		}
+		if _, ok := registry.ReadFields(body); !ok || body[0] != '{' {
+			return nil, invalid{{[]string{"body"}, "must be a JSON object", badForm}}
+		}
+		return body, nil
+	}
+	if strings.HasPrefix(mediaType, "application/cloudevents") {
+		return nil, wrong("must be "+structured+", or the event comes in ce- headers", "header", "content-type")
+	}
+	attributes := map[string]string{}
+	for name, values := range r.Header {
+		attribute, ok := strings.CutPrefix(strings.ToLower(name), "ce-")
+		if !ok {
+			continue
+		}
+		if !validAttribute(attribute) {
+			return nil, wrong("must have a name of lower-case letters and digits", "header", strings.ToLower(name))
+		}
+		// Header values are percent-encoded (section 3.1.3.2 of the binding).
+		value, err := url.PathUnescape(values[0])
+		if err != nil {
+			value = values[0]
+		}
+		attributes[attribute] = value
+	}
+	if len(attributes) == 0 {
+		return nil, wrong("must be "+structured+", or the event comes in ce- headers", "header", "content-type")
+	}
+	return buildCloudEvent(attributes, mediaType, r.Header.Get("Content-Type"), r.raw)
+}
+
+func validAttribute(name string) bool {
+	return name != "" && name != "data" && name != "data_base64" && name != "datacontenttype" &&
+		!strings.ContainsFunc(name, func(c rune) bool { return (c < 'a' || c > 'z') && (c < '0' || c > '9') })
+}
+
+// buildCloudEvent writes an event that came in the binary form in the
+// structured one.
+func buildCloudEvent(attributes map[string]string, mediaType, contentType string, data []byte) ([]byte, error) {
+	var o registry.Object
+	add := func(name string, value json.RawMessage) { o = append(o, registry.Member{Name: name, Value: value}) }
+	names := []string{"specversion", "id", "source", "type"}
+	for name := range attributes {
+		if !slices.Contains(names[:4], name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names[4:])
+	for _, name := range names {
+		if value, ok := attributes[name]; ok {
+			add(name, registry.Quote(value))
+		}
+	}
+	if contentType != "" {
+		add("datacontenttype", registry.Quote(contentType))
+	}
+	switch isJSON := mediaType == "" || mediaType == "application/json" || strings.HasSuffix(mediaType, "+json"); {
+	case len(data) == 0:
+	case isJSON && !json.Valid(data):
+		return nil, invalid{{[]string{"body"}, "must be JSON, as its content type says", badForm}}
+	case isJSON:
+		add("data", data)
+	default:
+		add("data_base64", registry.Quote(base64.StdEncoding.EncodeToString(data)))
+	}
+	return o.Append(nil), nil
+}

@@ -1,0 +1,81 @@
+package webhooks
+
+import (
+	"fanfare/internal/signature"
+	"fanfare/internal/webhook"
+	"net/http"
+	"time"
+)
+
+type secretOut struct {
+	Key string `json:"key"`
+}
+
+// defaultGrace is how long the old key of a rotation goes on signing.
+const defaultGrace = 86400
+
+var rotateFields = []field{
+	{
+		name: "key", kind: text, nullable: true, max: 200, valid: validSecret, problem: secretField.problem,
+		doc: "The new signing key; null has one made.",
+	},
+	{
+		name: "gracePeriodSeconds", kind: integer, nullable: true, min: 0, max: 604800, given: defaultGrace,
+		doc: "For how long the old key goes on signing beside the new one; 0 drops it at once.",
+	},
+}
+
+func (a *API) secrets() []operation {
+	return []operation{
+		{
+			route: "GET " + endpointPath + "/secret", id: "endpoint.get-secret", summary: "Get the signing secret", access: forApplication,
+			can: webhook.ViewEndpointSecret, status: http.StatusOK, out: exampleSecret,
+			handle: func(r *request) (answer, error) { return r.secret(r.app.ID) },
+		},
+		{
+			route: "POST " + endpointPath + "/secret/rotate", id: "endpoint.rotate-secret", summary: "Rotate the signing secret",
+			access: forApplication, can: webhook.ManageEndpointSecret, body: rotateFields, example: `{"gracePeriodSeconds":3600}`,
+			status: http.StatusNoContent, handle: func(r *request) (answer, error) { return r.rotate(r.app.ID) },
+		},
+	}
+}
+
+var exampleSecret = secretOut{"whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"} //nolint:gosec // an example
+
+func (r *request) secret(app webhook.ID) (answer, error) {
+	e, err := r.a.store.Endpoint(r.Context(), app, r.PathValue("ep"))
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{http.StatusOK, secretOut{signature.Public(e.Secrets[0].Key)}}, nil
+}
+
+func (r *request) rotate(app webhook.ID) (answer, error) {
+	key := get[string](r.in, "key")
+	if key == "" {
+		key = r.a.newSecret()
+	}
+	grace := int64(defaultGrace)
+	if r.in.has("gracePeriodSeconds") && r.in["gracePeriodSeconds"] != nil {
+		grace = get[int64](r.in, "gracePeriodSeconds")
+	}
+	_, err := r.changeEndpoint(app, func(e *webhook.Endpoint) error {
+		now := time.Now()
+		next := []webhook.Secret{{Key: key}}
+		for i, old := range e.Secrets {
+			switch {
+			case i == 0 && grace > 0:
+				old.ExpiresAt = now.Add(time.Duration(grace) * time.Second)
+				next = append(next, old)
+			case i > 0 && old.ExpiresAt.After(now):
+				next = append(next, old)
+			}
+		}
+		if len(next) > 1+webhook.MaxOldSecrets {
+			return webhook.ErrLimit
+		}
+		e.Secrets = next
+		return nil
+	})
+	return answer{status: http.StatusNoContent}, err
+}
