@@ -38,12 +38,20 @@ lint: ## check formatting, style and the import rules
 
 .PHONY: interop-env
 interop-env:
-	python3 -m venv .interop
-	.interop/bin/pip install --quiet --disable-pip-version-check segments-ai==1.30.0
+	python3 -m venv .interop/segments
+	.interop/segments/bin/pip install --quiet --disable-pip-version-check segments-ai==1.30.0
+	for v in 1.99.1 2.9.1; do \
+		python3 -m venv .interop/svix-$$v && .interop/svix-$$v/bin/pip install --quiet --disable-pip-version-check svix==$$v || exit 1; done
+	for v in 1.99.1 2.5.0; do \
+		mkdir -p .interop/npm-$$v && npm install --silent --no-audit --no-fund --prefix .interop/npm-$$v svix@$$v || exit 1; done
 
 .PHONY: interop
-interop: interop-env ## drive a node with the official Segments.ai SDK (needs Python and its package registry)
-	FANFARE_PYTHON=$(CURDIR)/.interop/bin/python go test -count=1 -tags interop -run TestTheOfficialSDK ./cmd/fanfare
+interop: interop-env ## drive a node with the official SDKs (needs Python, Node.js and their package registries)
+	FANFARE_INTEROP=$(CURDIR)/.interop go test -count=1 -tags interop -run TestTheOfficial ./cmd/fanfare
+
+.PHONY: openapi
+openapi: ## write the OpenAPI document that the code makes to docs/openapi
+	FANFARE_UPDATE=1 go test -count=1 -run TestTheDocument ./internal/api/webhooks
 
 .PHONY: bench
 bench: ## run the benchmarks

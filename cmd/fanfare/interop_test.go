@@ -4,9 +4,12 @@ package main
 
 import (
 	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -15,11 +18,66 @@ import (
 	"fanfare/internal/store/storetest"
 )
 
+// sdks is where the official SDKs lie; `make interop` puts them there.
+func sdks(t *testing.T) string {
+	t.Helper()
+	dir := os.Getenv("FANFARE_INTEROP") //nolint:forbidigo // a switch of these tests alone
+	if dir == "" {
+		t.Fatal("FANFARE_INTEROP is not set: run make interop")
+	}
+	return dir
+}
+
+// TestTheOfficialSvixSDKs drives the sender of a node through every method of
+// the unmodified SDKs, old and new.
+func TestTheOfficialSvixSDKs(t *testing.T) {
+	dir := sdks(t)
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		in := install(t, url, nil)
+		r := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+		t.Cleanup(r.Close)
+		in.start()
+		for name, command := range map[string][]string{
+			"python-1": {dir + "/svix-1.99.1/bin/python", "../../interop/svix.py"},
+			"python-2": {dir + "/svix-2.9.1/bin/python", "../../interop/svix.py"},
+			"node-1":   {"node", "../../interop/svix.mjs", dir + "/npm-1.99.1"},
+			"node-2":   {"node", "../../interop/svix.mjs", dir + "/npm-2.5.0"},
+		} {
+			said, err := fanfare(t.Context(), in.with("token", "create", "-env", name)...).Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			words := strings.Fields(string(said))
+			if name == "node-2" && !modernNode(t) {
+				t.Log("Node.js is older than 20: svix 2.x for JavaScript was not driven")
+				continue
+			}
+			args := append(command[1:], in.url, words[len(words)-1], r.URL)
+			cmd := exec.CommandContext(t.Context(), command[0], args...)
+			if out, err := cmd.CombinedOutput(); err != nil || !strings.HasSuffix(strings.TrimSpace(string(out)), "done") {
+				t.Errorf("%s: %v\n%s", name, err, out)
+			}
+		}
+	})
+}
+
+// modernNode reports whether Node.js is one that svix 2.x can run on.
+func modernNode(t *testing.T) bool {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "node", "--version").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	major, _, _ := strings.Cut(strings.TrimPrefix(string(out), "v"), ".")
+	n, err := strconv.Atoi(major)
+	return err == nil && n >= 20
+}
+
 // TestTheOfficialSDK drives a node through every method of the unmodified SDK
 // and compares the webhooks that arrive, in the order of their ids, with what
 // the calls should have caused. `make interop` prepares the interpreter.
 func TestTheOfficialSDK(t *testing.T) {
-	python := os.Getenv("FANFARE_PYTHON") //nolint:forbidigo // which interpreter has the SDK
+	python := sdks(t) + "/segments/bin/python"
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		in := install(t, url, []string{"jane", "john"})
 		r := newReceiver(t)

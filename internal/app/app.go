@@ -11,6 +11,7 @@ import (
 	"fanfare/internal/dispatch"
 	"fanfare/internal/egress"
 	"fanfare/internal/portal"
+	"fanfare/internal/signature"
 	"fanfare/internal/store"
 	"fanfare/internal/web"
 	"fanfare/internal/webhook"
@@ -156,7 +157,8 @@ func (n *Node) Close() {
 
 func (n *Node) open(cfg *config.Config, version string) error {
 	n.client = egress.New(egress.Config{Allow: cfg.AllowNetworks, Timeout: cfg.RequestTimeout})
-	n.dispatcher = dispatch.New(n.Store, dispatch.NewHTTPCaller(n.client, version), n.log, dispatch.Config{
+	families, _ := signature.ParseFamilies(cfg.SignatureHeaders) // checked with the configuration
+	n.dispatcher = dispatch.New(n.Store, dispatch.NewHTTPCaller(n.client, version, families), n.log, dispatch.Config{
 		Rules:   dispatch.Rules{Schedule: webhook.Schedule(cfg.RetrySchedule), RetryAfterCap: cfg.RetryAfterCap},
 		Timeout: cfg.RequestTimeout,
 	})

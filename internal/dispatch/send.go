@@ -18,12 +18,13 @@ import (
 type HTTPCaller struct {
 	client    *egress.Client
 	userAgent string
+	families  signature.Families
 }
 
-// NewHTTPCaller makes a caller that goes out through client and says that it is
-// Fanfare of this version.
-func NewHTTPCaller(client *egress.Client, version string) *HTTPCaller {
-	return &HTTPCaller{client: client, userAgent: "Fanfare/" + version}
+// NewHTTPCaller makes a caller that goes out through client, says that it is
+// Fanfare of this version, and signs in headers of these families.
+func NewHTTPCaller(client *egress.Client, version string, families signature.Families) *HTTPCaller {
+	return &HTTPCaller{client: client, userAgent: "Fanfare/" + version, families: families}
 }
 
 // quick is how soon a connection must have failed for one more try at once: a
@@ -77,7 +78,9 @@ func (c *HTTPCaller) request(ctx context.Context, to *webhook.Endpoint, j *webho
 	if err != nil {
 		return nil, err
 	}
+	req.Header.Set("Accept", "*/*")
 	for _, h := range to.Headers {
+		req.Header.Del(h.Name)
 		req.Header[h.Name] = []string{h.Value}
 	}
 	req.Header.Set("Content-Type", "application/json")
@@ -93,7 +96,7 @@ func (c *HTTPCaller) request(ctx context.Context, to *webhook.Endpoint, j *webho
 		}
 		keys = append(keys, key)
 	}
-	signature.SetHeaders(req.Header, webhook.MessageID.Format(j.Message), at, j.Payload, keys...)
+	signature.SetHeaders(req.Header, c.families, webhook.MessageID.Format(j.Message), at, j.Payload, keys...)
 	return req, nil
 }
 

@@ -21,7 +21,7 @@ func newCaller(t *testing.T, timeout time.Duration) *HTTPCaller {
 	t.Helper()
 	client := egress.New(egress.Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Timeout: timeout})
 	t.Cleanup(client.Close)
-	return NewHTTPCaller(client, "1.2.3")
+	return NewHTTPCaller(client, "1.2.3", signature.Both)
 }
 
 func aJob(payload string) *webhook.Job {

@@ -358,7 +358,7 @@ func (p *Portal) revealSecret(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return v.show(http.StatusOK, "secret", endpointView{Endpoint: e, Ref: endpointRef(e), Secret: e.Secrets[0].Key})
+	return v.show(http.StatusOK, "secret", endpointView{Endpoint: e, Ref: endpointRef(e), Secret: signature.Public(e.Secrets[0].Key)})
 }
 
 func (p *Portal) showEndpoint(v *visit, reveal bool) error {
@@ -369,7 +369,7 @@ func (p *Portal) showEndpoint(v *visit, reveal bool) error {
 	view := endpointView{page: v.page(short(e.URL), "endpoints"), Endpoint: e, Ref: endpointRef(e), State: endpointState(e)}
 	view.Here = v.base() + "/endpoints/" + view.Ref + "?" + v.URL.RawQuery
 	if reveal {
-		view.Secret = e.Secrets[0].Key
+		view.Secret = signature.Public(e.Secrets[0].Key)
 	}
 	newest, err := p.store.AttemptsOfEndpoint(v.Context(), e.Application, e.ID, store.AttemptFilter{}, store.Page{Limit: healthBars})
 	if err != nil {

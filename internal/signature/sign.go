@@ -1,6 +1,7 @@
 package signature
 
 import (
+	"crypto/ed25519"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -10,8 +11,11 @@ import (
 	"time"
 )
 
-// scheme marks a symmetric signature.
-const scheme = "v1"
+// The schemes: v1 is symmetric, v1a has a public half.
+const (
+	symmetric  = "v1"
+	asymmetric = "v1a"
+)
 
 // family is one set of names for the three headers.
 type family struct{ id, timestamp, signature string }
@@ -32,20 +36,50 @@ var families = [...]family{
 func Sign(id string, at time.Time, body []byte, keys ...Key) string {
 	parts := make([]string, 0, len(keys))
 	for _, k := range keys {
-		// An HMAC under the empty key is one that anybody can make.
-		if k.secret != "" {
-			parts = append(parts, scheme+","+k.mac(id, at.Unix(), body))
+		switch {
+		case k.private != nil:
+			parts = append(parts, asymmetric+","+base64.StdEncoding.EncodeToString(ed25519.Sign(k.private, signed(id, at.Unix(), body))))
+		case k.secret != "": // an HMAC under the empty key is one that anybody can make
+			parts = append(parts, symmetric+","+k.mac(id, at.Unix(), body))
 		}
 	}
 	return strings.Join(parts, " ")
 }
 
+// Families says under which names the headers are set.
+type Families int
+
+// The families: all, or those of one.
+const (
+	Both Families = iota
+	SvixOnly
+	StandardOnly
+)
+
+// ParseFamilies reads "both", "svix" or "webhook".
+func ParseFamilies(s string) (Families, bool) {
+	f, ok := map[string]Families{"both": Both, "svix": SvixOnly, "webhook": StandardOnly}[s]
+	return f, ok
+}
+
+// names are the families of names to set.
+func (f Families) names() []family {
+	switch f {
+	case SvixOnly:
+		return families[1:]
+	case StandardOnly:
+		return families[:1]
+	case Both:
+	}
+	return families[:]
+}
+
 // SetHeaders signs a message and sets its headers, under the names of the
 // specification and under those of Svix.
-func SetHeaders(h http.Header, id string, at time.Time, body []byte, keys ...Key) {
+func SetHeaders(h http.Header, f Families, id string, at time.Time, body []byte, keys ...Key) {
 	timestamp := strconv.FormatInt(at.Unix(), 10)
 	sig := Sign(id, at, body, keys...)
-	for _, f := range families {
+	for _, f := range f.names() {
 		h.Set(f.id, id)
 		h.Set(f.timestamp, timestamp)
 		h.Set(f.signature, sig)
@@ -56,7 +90,16 @@ func SetHeaders(h http.Header, id string, at time.Time, body []byte, keys ...Key
 // seconds since 1970.
 func (k Key) mac(id string, timestamp int64, body []byte) string {
 	m := hmac.New(sha256.New, []byte(k.secret))
-	m.Write([]byte(id + "." + strconv.FormatInt(timestamp, 10) + "."))
+	m.Write(prefix(id, timestamp))
 	m.Write(body)
 	return base64.StdEncoding.EncodeToString(m.Sum(nil))
+}
+
+// signed is "id.timestamp.body".
+func signed(id string, timestamp int64, body []byte) []byte {
+	return append(prefix(id, timestamp), body...)
+}
+
+func prefix(id string, timestamp int64) []byte {
+	return []byte(id + "." + strconv.FormatInt(timestamp, 10) + ".")
 }

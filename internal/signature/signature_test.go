@@ -57,7 +57,7 @@ func TestReferenceLibrariesAcceptOurHeaders(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			secret, next := NewSecret(), NewSecret()
 			h := http.Header{}
-			SetHeaders(h, vectorID, now, []byte(body), mustParse(t, secret), mustParse(t, next))
+			SetHeaders(h, Both, vectorID, now, []byte(body), mustParse(t, secret), mustParse(t, next))
 			for _, s := range []string{secret, next} {
 				a, err := standard.NewWebhook(s)
 				if err != nil {
@@ -98,7 +98,7 @@ func TestParseSecret(t *testing.T) {
 		"the URL alphabet is not accepted":  {"whsec_" + strings.Repeat("-_", 16), false},
 		"padding is not left out":           {strings.TrimRight(encode(25), "="), false},
 		"a line break is not skipped":       {vectorSecret + "\n", false},
-		"an ed25519 key is not supported":   {"whsk_" + encode(32), false},
+		"half an ed25519 key":               {"whsk_" + encode(32), false},
 		"the prefix is not accepted twice":  {"whsec_" + vectorSecret, false},
 		"bits after the end are not hidden": {strings.TrimSuffix(encode(25), "A==") + "B==", false},
 	} {
@@ -184,7 +184,7 @@ func TestVerify(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := message{secret: vectorSecret, body: vectorBody, header: http.Header{}, now: vectorTime}
-			SetHeaders(m.header, vectorID, vectorTime, []byte(vectorBody), mustParse(t, vectorSecret))
+			SetHeaders(m.header, Both, vectorID, vectorTime, []byte(vectorBody), mustParse(t, vectorSecret))
 			tt.change(&m)
 			err := Verify(m.secret, m.header, []byte(m.body), m.now)
 			if !errors.Is(err, tt.want) {
@@ -217,7 +217,7 @@ func FuzzVerify(f *testing.F) {
 			t.Errorf("accepted what the reference rejects: %v", refErr)
 		}
 		// What we sign ourselves is always accepted.
-		SetHeaders(h, "msg_"+id, vectorTime, body, mustParse(t, vectorSecret))
+		SetHeaders(h, Both, "msg_"+id, vectorTime, body, mustParse(t, vectorSecret))
 		if err := Verify(vectorSecret, h, body, vectorTime); err != nil {
 			t.Errorf("our own signature: %v", err)
 		}
@@ -229,15 +229,24 @@ func FuzzParseSecret(f *testing.F) {
 	f.Add(vectorSecret)
 	f.Add("whsec_whsec_")
 	f.Add("whsk_AAAA")
+	f.Add(asymmetricSecret)
+	f.Add(asymmetricPublic)
 	f.Fuzz(func(t *testing.T, s string) {
 		k, err := ParseSecret(s)
 		if err != nil {
-			if !errors.Is(err, ErrSecret) || k != (Key{}) {
+			if !errors.Is(err, ErrSecret) || k.secret != "" || k.public != nil {
 				t.Errorf("ParseSecret = %v, %v", k, err)
 			}
 			return
 		}
-		if want := base64.StdEncoding.EncodeToString([]byte(k.secret)); strings.TrimPrefix(s, "whsec_") != want {
+		want := base64.StdEncoding.EncodeToString([]byte(k.secret))
+		switch {
+		case k.private != nil:
+			want = "whsk_" + base64.StdEncoding.EncodeToString(k.private)
+		case k.public != nil:
+			want = "whpk_" + base64.StdEncoding.EncodeToString(k.public)
+		}
+		if strings.TrimPrefix(s, "whsec_") != want {
 			t.Errorf("accepted %q, whose spelling is %q", s, want)
 		}
 	})

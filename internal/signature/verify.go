@@ -1,7 +1,9 @@
 package signature
 
 import (
+	"crypto/ed25519"
 	"crypto/hmac"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
@@ -48,7 +50,7 @@ func Verify(secret string, h http.Header, body []byte, now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", f.timestamp, err)
 	}
-	want := key.mac(h.Get(f.id), timestamp, body)
+	scheme, fits := key.verifier(h.Get(f.id), timestamp, body)
 	known := false
 	for sig := range strings.SplitSeq(h.Get(f.signature), " ") {
 		version, got, _ := strings.Cut(sig, ",")
@@ -56,7 +58,7 @@ func Verify(secret string, h http.Header, body []byte, now time.Time) error {
 			continue
 		}
 		known = true
-		if hmac.Equal([]byte(got), []byte(want)) { // constant time
+		if fits(got) {
 			return nil
 		}
 	}
@@ -64,6 +66,19 @@ func Verify(secret string, h http.Header, body []byte, now time.Time) error {
 		return fmt.Errorf("%w: %s has no %s signature", ErrMismatch, f.signature, scheme)
 	}
 	return fmt.Errorf("%w: the secret is another one, or the id, timestamp or body was changed on the way", ErrMismatch)
+}
+
+// verifier returns the scheme of the key and what tells whether a signature of
+// that scheme is good.
+func (k Key) verifier(id string, timestamp int64, body []byte) (scheme string, fits func(string) bool) {
+	if k.public != nil {
+		return asymmetric, func(got string) bool {
+			sig, err := base64.StdEncoding.DecodeString(got)
+			return err == nil && ed25519.Verify(k.public, signed(id, timestamp, body), sig)
+		}
+	}
+	want := k.mac(id, timestamp, body)
+	return symmetric, func(got string) bool { return hmac.Equal([]byte(got), []byte(want)) } // constant time
 }
 
 // present returns the first family whose headers are all there. If none is,

@@ -7,6 +7,7 @@ import (
 	"fanfare/internal/auth"
 	"fanfare/internal/dispatch"
 	"fanfare/internal/egress"
+	"fanfare/internal/signature"
 	"fanfare/internal/store"
 	"fanfare/internal/store/storetest"
 	"fanfare/internal/webhook"
@@ -100,7 +101,7 @@ func each(t *testing.T, fn func(t *testing.T, w *world)) {
 func newWorld(t *testing.T, s *store.Store) *world {
 	t.Helper()
 	client := egress.New(egress.Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Timeout: 10 * time.Second})
-	d := dispatch.New(s, dispatch.NewHTTPCaller(client, "test"), storetest.Log(t), dispatch.Config{
+	d := dispatch.New(s, dispatch.NewHTTPCaller(client, "test", signature.Both), storetest.Log(t), dispatch.Config{
 		Rules: dispatch.Rules{Schedule: schedule, RetryAfterCap: time.Hour},
 	})
 	s.Attach(d)
