@@ -110,7 +110,7 @@ func TestVerifySaysWhetherAWebhookIsGenuine(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := http.Header{}
-	signature.SetHeaders(h, "msg_1", time.Now(), []byte(`{"a":1}`), key)
+	signature.SetHeaders(h, signature.Both, "msg_1", time.Now(), []byte(`{"a":1}`), key)
 	var lines strings.Builder
 	if err := h.Write(&lines); err != nil {
 		t.Fatal(err)

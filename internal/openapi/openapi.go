@@ -160,7 +160,7 @@ func (d document) at(ref string) any {
 }
 
 func text(o object, name string) string {
-	s, _ := o[name].(string) //nolint:errcheck,revive // absent is empty
+	s, _ := o[name].(string)
 	return s
 }
 
@@ -273,7 +273,7 @@ func (d document) inline(v any, definitions object) any {
 		for name, member := range v {
 			copied[name] = d.inline(member, definitions)
 		}
-		ref, _ := v["$ref"].(string) //nolint:errcheck,revive // absent is empty
+		ref, _ := v["$ref"].(string)
 		name, ok := strings.CutPrefix(ref, componentRef)
 		if !ok {
 			return copied

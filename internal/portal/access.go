@@ -33,9 +33,7 @@ func (p *Portal) access(w http.ResponseWriter, r *http.Request) error {
 	if !token.ExpiresAt.IsZero() {
 		age = min(age, int(time.Until(token.ExpiresAt).Seconds()))
 	}
-	cookie := p.cookie(session, age)
-	cookie.Name = p.accessCookie()
-	http.SetCookie(w, cookie)
+	http.SetCookie(w, p.cookie(p.accessCookie(), session, age))
 	http.Redirect(w, r, "/webhooks/"+webhook.ApplicationID.Format(token.Application)+"/endpoints", http.StatusSeeOther)
 	return nil
 }

@@ -29,7 +29,8 @@ const maxTypes = 1000
 // typeGroups are the event types as forms offer them: those that the visitor
 // sees, and those chosen before that are no longer offered.
 func (v *visit) typeGroups(chosen []string) ([]typeGroup, error) {
-	environment, filter := webhook.ID{}, store.EventTypeFilter{}
+	var environment webhook.ID
+	var filter store.EventTypeFilter
 	if v.token != nil {
 		environment = v.token.Environment
 		filter.Flagged, filter.Flags = true, v.token.FeatureFlags

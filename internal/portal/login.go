@@ -109,7 +109,7 @@ func (p *Portal) login(w http.ResponseWriter, r *http.Request) error {
 	if err := p.store.SaveSession(r.Context(), auth.Hash(token), account.ID); err != nil {
 		return err
 	}
-	http.SetCookie(w, p.cookie(token, int(sessionLife.Seconds())))
+	http.SetCookie(w, p.cookie(p.cookieName(), token, int(sessionLife.Seconds())))
 	http.Redirect(w, r, localPath(view.Next), http.StatusSeeOther)
 	return nil
 }
@@ -134,14 +134,14 @@ func (p *Portal) logout(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	http.SetCookie(w, p.cookie("", -1))
+	http.SetCookie(w, p.cookie(p.cookieName(), "", -1))
 	http.Redirect(w, r, "/login", http.StatusSeeOther)
 	return nil
 }
 
-func (p *Portal) cookie(value string, maxAge int) *http.Cookie {
+func (p *Portal) cookie(name, value string, maxAge int) *http.Cookie {
 	return &http.Cookie{ //nolint:gosec // not Secure where people come by plain http, as on their own machine
-		Name: p.cookieName(), Value: value, Path: "/", MaxAge: maxAge, HttpOnly: true, Secure: p.cfg.Secure,
+		Name: name, Value: value, Path: "/", MaxAge: maxAge, HttpOnly: true, Secure: p.cfg.Secure,
 		SameSite: http.SameSiteLaxMode,
 	}
 }

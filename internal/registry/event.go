@@ -78,22 +78,6 @@ func (e *Event) Payload(most int) []byte {
 	return envelope.Append(make([]byte, 0, envelope.Size()))
 }
 
-// EventTypes are the types of event that changes in datasets cause, with what
-// each means.
-var EventTypes = []struct{ Name, Means string }{
-	{"dataset.created", "A dataset was created."},
-	{"dataset.updated", "A property of a dataset was updated."},
-	{"dataset.deleted", "A dataset was deleted."},
-	{"sample.created", "A sample was created."},
-	{"sample.updated", "A property of a sample was updated."},
-	{"sample.deleted", "A sample was deleted."},
-	{"label.updated", "A label was created or a property of it was updated."},
-	{"label.deleted", "A label was deleted."},
-	{"issue.created", "An issue was created."},
-	{"issue.updated", "An issue got a reply or a property of it was updated."},
-	{"release.created", "A release was built."},
-}
-
 var escaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 
 // plain makes what a user gave fit for a text: one line, and without the

@@ -58,19 +58,23 @@ func Compile(doc json.RawMessage) (*Schema, error) {
 	}
 	compiled, err := c.Compile(name)
 	if err != nil {
-		if _, ok := errors.AsType[*jsonschema.LoadURLError](err); ok {
-			return nil, errors.New("the schema refers to another document; put what it needs into definitions")
-		}
-		if invalid, ok := errors.AsType[*jsonschema.SchemaValidationError](err); ok {
-			if inner, ok := errors.AsType[*jsonschema.ValidationError](invalid.Err); ok {
-				if problems := leaves(inner, nil); len(problems) > 0 {
-					return nil, fmt.Errorf("the schema is not valid at /%s: %s", strings.Join(problems[0].Path, "/"), problems[0].Text)
-				}
-			}
-		}
-		return nil, errors.New("the schema cannot be used: " + strings.TrimPrefix(err.Error(), "jsonschema "))
+		return nil, inWords(err)
 	}
 	return &Schema{compiled}, nil
+}
+
+// inWords says why a schema cannot be compiled.
+func inWords(err error) error {
+	if _, ok := errors.AsType[*jsonschema.LoadURLError](err); ok {
+		return errors.New("the schema refers to another document; put what it needs into definitions")
+	}
+	if broken, ok := errors.AsType[*jsonschema.SchemaValidationError](err); ok {
+		if inner, ok := errors.AsType[*jsonschema.ValidationError](broken.Err); ok {
+			first := leaves(inner, nil)[0]
+			return fmt.Errorf("the schema is not valid at /%s: %s", strings.Join(first.Path, "/"), first.Text)
+		}
+	}
+	return errors.New("the schema cannot be used: " + strings.TrimPrefix(err.Error(), "jsonschema "))
 }
 
 // Validate lists what of a payload does not fit; nothing when all does.

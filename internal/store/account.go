@@ -227,7 +227,7 @@ func (s *Store) EnableWebhooks(ctx context.Context, caller webhook.ID, name stri
 
 // openApplication makes the webhook application of an account.
 func (t *tx) openApplication(a registry.Account) (webhook.ID, error) {
-	env, err := t.environment(MainEnvironment)
+	env, err := t.mainEnvironment()
 	if err != nil {
 		return webhook.ID{}, err
 	}

@@ -309,9 +309,9 @@ func (t *tx) createEnvironment(name string) error {
 	return err
 }
 
-func (t *tx) environment(name string) (webhook.ID, error) {
+func (t *tx) mainEnvironment() (webhook.ID, error) {
 	var env webhook.ID
-	err := t.row(`SELECT id FROM environment WHERE name = $1`, name).Scan(id(&env))
+	err := t.row(`SELECT id FROM environment WHERE name = $1`, MainEnvironment).Scan(id(&env))
 	return env, err
 }
 

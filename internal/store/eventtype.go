@@ -137,7 +137,7 @@ func (t *tx) updateEventType(environment webhook.ID, name string, change func(e 
 	if err := change(&e, len(found) > 0); err != nil {
 		return e, err
 	}
-	if main, err := t.environment(MainEnvironment); err != nil || main == environment && builtIn(name) {
+	if main, err := t.mainEnvironment(); err != nil || main == environment && builtIn(name) {
 		return e, orElse(err, webhook.ErrBuiltIn)
 	}
 	if e.CreatedAt.IsZero() {
@@ -207,7 +207,7 @@ func (s *Store) ImportEventTypes(ctx context.Context, environment webhook.ID, ty
 		if err != nil {
 			return err
 		}
-		main, err := t.environment(MainEnvironment)
+		main, err := t.mainEnvironment()
 		if err != nil {
 			return err
 		}
@@ -265,13 +265,14 @@ func builtIn(name string) bool {
 // saveBuiltIn puts the event types of the registry into the main environment,
 // as this version of the program knows them.
 func (t *tx) saveBuiltIn() error {
-	main, err := t.environment(MainEnvironment)
+	main, err := t.mainEnvironment()
 	if err != nil {
 		return err
 	}
-	for _, b := range registry.EventTypes {
+	for i := range registry.EventTypes {
+		b := &registry.EventTypes[i]
 		e := webhook.EventType{
-			Environment: main, Name: b.Name, Description: b.Means, Schemas: map[string]json.RawMessage{"1": json.RawMessage(`{}`)},
+			Environment: main, Name: b.Name, Description: b.Means, Schemas: map[string]json.RawMessage{"1": b.Schema()},
 			GroupName: strings.SplitN(b.Name, ".", 2)[0], CreatedAt: now(), UpdatedAt: now(),
 		}
 		var same int

@@ -223,8 +223,14 @@ func scanMessage(row scanner) (webhook.Message, error) {
 // intoMessage lists where the columns of a message go.
 func intoMessage(m *webhook.Message) []any {
 	return []any{
-		id(&m.ID), id(&m.Application), intoText{&m.EventID}, &m.EventType, &m.Payload, intoJSON{&m.Channels},
-		intoJSON{&m.Tags}, intoText{&m.Dataset}, intoTime{&m.CreatedAt}, intoTime{&m.ExpiresAt},
+		id(&m.ID), id(&m.Application),
+		intoText{&m.EventID},
+		&m.EventType, &m.Payload,
+		intoJSON{&m.Channels},
+		intoJSON{&m.Tags},
+		intoText{&m.Dataset},
+		intoTime{&m.CreatedAt},
+		intoTime{&m.ExpiresAt},
 	}
 }
 

@@ -144,7 +144,7 @@ const failingAttempts = 4
 // tellAttempt tells of a delivery that fails again and again, has failed for
 // good, or has arrived after all.
 func (t *tx) tellAttempt(r *webhook.Record, attempt webhook.ID) error {
-	eventType := ""
+	var eventType string
 	switch {
 	case r.Trigger() != webhook.Scheduled:
 		return nil

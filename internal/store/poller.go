@@ -121,7 +121,7 @@ func (s *Store) PollFrom(ctx context.Context, app webhook.ID, since time.Time) (
 	if err != nil {
 		return Position{}, fmt.Errorf("poll: %w", err)
 	}
-	return Position{transaction: uint64(max(0, transaction.Int64))}, nil //nolint:gosec // transactions count from 3
+	return Position{transaction: uint64(max(0, transaction.Int64))}, nil
 }
 
 // Consumer is how far a consumer of a poller has read.

@@ -24,8 +24,12 @@ func scanTask(row scanner) (webhook.Task, error) {
 // intoTask lists where the columns of a task go.
 func intoTask(k *webhook.Task) []any {
 	return []any{
-		id(&k.ID), id(&k.Environment), id(&k.Application), id(&k.Endpoint), &k.Name, &k.Status, intoJSON{&k.Params},
-		intoJSON{&k.Data}, &k.Counting, &k.Total, &k.Done, intoTime{&k.CreatedAt}, intoTime{&k.UpdatedAt},
+		id(&k.ID), id(&k.Environment), id(&k.Application), id(&k.Endpoint), &k.Name, &k.Status,
+		intoJSON{&k.Params},
+		intoJSON{&k.Data},
+		&k.Counting, &k.Total, &k.Done,
+		intoTime{&k.CreatedAt},
+		intoTime{&k.UpdatedAt},
 	}
 }
 

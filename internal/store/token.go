@@ -7,6 +7,7 @@ import (
 	"time"
 )
 
+//nolint:gosec // it selects tokens and is none
 const selectToken = `
 	SELECT id, environment_id, application_id, hint, session_id, capabilities, feature_flags, created_at, expires_at
 	FROM token`

@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -31,14 +32,7 @@ func (t *EventType) Visible(flags []string) bool {
 	if t.FeatureFlags == nil {
 		return true
 	}
-	for _, have := range flags {
-		for _, want := range t.FeatureFlags {
-			if have == want {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(flags, func(held string) bool { return slices.Contains(t.FeatureFlags, held) })
 }
 
 // Schema is the schema of the newest version, or nil. Versions are numbers;

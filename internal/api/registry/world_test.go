@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fanfare/internal/auth"
 	"fanfare/internal/registry"
+	"fanfare/internal/schema"
 	"fanfare/internal/store"
 	"fanfare/internal/store/storetest"
 	"fanfare/internal/web"
@@ -11,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -108,6 +110,19 @@ type envelope struct {
 	raw       []byte
 }
 
+// schemas are those of the catalogue.
+var schemas = sync.OnceValue(func() map[string]*schema.Schema {
+	compiled := map[string]*schema.Schema{}
+	for i := range registry.EventTypes {
+		s, err := schema.Compile(registry.EventTypes[i].Schema())
+		if err != nil {
+			panic(err)
+		}
+		compiled[registry.EventTypes[i].Name] = s
+	}
+	return compiled
+})
+
 // events are those of an account that nobody has looked at, oldest first.
 func (w *world) events(name string) []envelope {
 	w.t.Helper()
@@ -129,6 +144,9 @@ func (w *world) events(name string) []envelope {
 		list[i].raw = m.Payload
 		if m.EventType != list[i].Type || m.Dataset != list[i].Dataset {
 			w.t.Errorf("the message says %s of %s, its payload %s of %s", m.EventType, m.Dataset, list[i].Type, list[i].Dataset)
+		}
+		for _, p := range schemas()[m.EventType].Validate(m.Payload) {
+			w.t.Errorf("%s does not fit its schema at %v: %s", m.EventType, p.Path, p.Text)
 		}
 	}
 	return list

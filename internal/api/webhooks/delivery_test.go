@@ -27,7 +27,10 @@ func TestWhereAMessageStandsIsToldByEveryList(t *testing.T) {
 		for range len(schedule) {
 			w.receiver.next(t)
 		}
-		w.eventually("an hour away", func() bool { return slices.Contains(w.states("acme", endpoint, "3"), waiting) })
+		w.eventually("an hour away", func() bool {
+			return len(w.must(200, "GET", "/app/acme/attempt/msg/"+waiting, "")["data"].([]any)) == len(schedule) &&
+				slices.Contains(w.states("acme", endpoint, "3"), waiting)
+		})
 		w.eventually("arrived", func() bool { return slices.Equal(w.states("acme", endpoint, "0"), []string{good}) })
 		if got := w.states("acme", endpoint, "2"); got != nil {
 			t.Errorf("failed for good: %v", got)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fanfare/internal/signature"
 	"fanfare/internal/webhook"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -280,9 +281,7 @@ func patchEndpoint(r *request) (answer, error) {
 			"url": e.URL, "description": e.Description, "disabled": e.Disabled, "uid": e.UID, "version": int64(e.Version),
 			"eventTypes": e.EventTypes, "channels": e.Channels, "metadata": e.Metadata, "throttleRate": int64(e.Throttle),
 		}
-		for name, value := range r.in {
-			now[name] = value
-		}
+		maps.Copy(now, r.in)
 		fillEndpoint(e, now)
 		if secret := get[string](r.in, "secret"); secret != "" {
 			e.Secrets[0] = webhook.Secret{Key: secret}

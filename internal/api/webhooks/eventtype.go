@@ -262,8 +262,8 @@ type importOut struct {
 }
 
 type importedOut struct {
-	Modified []string      `json:"modified"`
-	ToModify []toModifyOut `json:"to_modify"`
+	Modified []string       `json:"modified"`
+	ToModify *[]toModifyOut `json:"to_modify"` // of a dry run
 }
 
 type toModifyOut struct {
@@ -313,15 +313,17 @@ func importEventTypes(r *request) (answer, error) {
 	}
 	out := importedOut{Modified: append([]string{}, changed...)}
 	if dryRun {
-		out.Modified, out.ToModify = []string{}, []toModifyOut{}
+		out.Modified = []string{}
+		toModify := []toModifyOut{}
 		for _, name := range changed {
 			if t := byName[name]; t != nil {
 				o := eventTypeOf(t, true)
-				out.ToModify = append(out.ToModify, toModifyOut{
+				toModify = append(toModify, toModifyOut{
 					o.Name, o.Description, o.Deprecated, o.Schemas, o.GroupName, o.FeatureFlags, o.FeatureFlag,
 				})
 			}
 		}
+		out.ToModify = &toModify
 	}
 	return answer{http.StatusOK, importOut{out}}, nil
 }

@@ -104,7 +104,7 @@ func (v values) has(name string) bool {
 
 // get returns the value of a field; the zero value when it is absent or null.
 func get[T any](v values, name string) T {
-	value, _ := v[name].(T) //nolint:errcheck,revive // the zero value is meant
+	value, _ := v[name].(T)
 	return value
 }
 

@@ -7,6 +7,7 @@ import (
 	"fanfare/internal/store"
 	"fanfare/internal/webhook"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -96,12 +97,7 @@ func (r *request) poller() (poller, error) {
 }
 
 func contains(list []string, s string) bool {
-	for _, item := range list {
-		if item == s {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(list, s)
 }
 
 // start is where a poll without an iterator begins.

@@ -40,7 +40,7 @@ func (a *API) secrets() []operation {
 	}
 }
 
-var exampleSecret = secretOut{"whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"} //nolint:gosec // an example
+var exampleSecret = secretOut{"whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"}
 
 func (r *request) secret(app webhook.ID) (answer, error) {
 	e, err := r.a.store.Endpoint(r.Context(), app, r.PathValue("ep"))

@@ -47,7 +47,7 @@ func capabilityNames() []string {
 }
 
 func (a *API) tokens() []operation {
-	out := accessOut{"https://webhooks.example.com/webhooks/access/ffl_example", "fft_example"} //nolint:gosec // an example
+	out := accessOut{"https://webhooks.example.com/webhooks/access/ffl_example", "fft_example"}
 	return []operation{
 		{
 			route: "POST /auth/app-portal-access/{app}", id: "authentication.app-portal-access", summary: "Open the portal for an application",

@@ -1,0 +1,294 @@
+package registry
+
+import (
+	"encoding/json"
+	"fanfare/internal/webhook"
+	"strings"
+	"sync"
+	"time"
+)
+
+// EventType is a kind of event that changes in datasets cause.
+type EventType struct {
+	Name string
+	// Means says when it is sent, in a sentence.
+	Means string
+	// object is what the event is about, sample makes an example of it.
+	object []property
+	sample func() Event
+}
+
+// EventTypes are all of them.
+var EventTypes = []EventType{
+	{"dataset.created", "A dataset was created.", datasetProperties, func() Event { return DatasetCreated(sampleDataset(), sampleTime) }},
+	{"dataset.updated", "A property of a dataset was updated.", datasetProperties, func() Event {
+		return DatasetUpdated(sampleDataset(), []string{"description"}, sampleTime)
+	}},
+	{"dataset.deleted", "A dataset was deleted.", datasetProperties, func() Event { return DatasetDeleted(sampleDataset(), sampleTime) }},
+	{"sample.created", "A sample was created.", sampleProperties, func() Event { return SampleCreated(sampleDataset(), sampleSample(), sampleTime) }},
+	{"sample.updated", "A property of a sample was updated.", sampleProperties, func() Event {
+		return SampleUpdated(sampleDataset(), sampleSample(), "rose.png", []string{"metadata"}, sampleTime)
+	}},
+	{"sample.deleted", "A sample was deleted.", sampleProperties, func() Event { return SampleDeleted(sampleDataset(), sampleSample(), sampleTime) }},
+	{"label.updated", "A label was created or a property of it was updated.", labelProperties, func() Event {
+		return LabelCreated(sampleDataset(), sampleSample(), sampleLabel(), sampleTime)
+	}},
+	{"label.deleted", "A label was deleted.", labelProperties, func() Event { return LabelDeleted(sampleDataset(), sampleSample(), sampleLabel(), sampleTime) }},
+	{"issue.created", "An issue was created.", issueProperties, func() Event { return IssueCreated(sampleDataset(), sampleIssue(), sampleTime) }},
+	{"issue.updated", "An issue got a reply or a property of it was updated.", issueProperties, func() Event {
+		return IssueReplied(sampleDataset(), sampleIssue(), sampleTime)
+	}},
+	{"release.created", "A release was built.", releaseProperties, func() Event { return ReleaseCreated(sampleDataset(), sampleRelease(), sampleTime) }},
+}
+
+// property is one member of what an event is about. Its form is a type of JSON
+// Schema, or "time" or "uuid"; with a question mark it may be null.
+type property struct{ name, form, means string }
+
+var datasetProperties = []property{
+	{"name", "string", "The name of the dataset."},
+	{"full_name", "string", "The name of the owner, a slash and the name of the dataset."},
+	{"owner", "object", "The account that owns the dataset: username and created_at."},
+	{"description", "string", "What the dataset is."},
+	{"category", "string", "What the samples show, for example garden."},
+	{"task_type", "string", "How samples are labelled, for example bboxes."},
+	{"task_attributes", "object?", "The categories and attributes to label with."},
+	{"public", "boolean", "Whether everybody may see the dataset."},
+	{"archived", "boolean", "Whether it is archived."},
+	{"readme", "string?", "A longer text about the dataset."},
+	{"metadata", "object", "Names and values of your own."},
+	{"labeling_inactivity_timeout_seconds", "integer?", "After how many seconds without input labelling is paused."},
+	{"region_of_interest", "object?", "The part of a sample that is to be labelled."},
+	{"enable_skip_labeling", "boolean", "Whether labelers may skip samples."},
+	{"enable_interpolation", "boolean", "Whether labels between keyframes are interpolated."},
+	{"enable_skip_reviewing", "boolean", "Whether reviewers may skip samples."},
+	{"enable_ratings", "boolean", "Whether labels are rated."},
+	{"enable_save_button", "boolean", "Whether there is a save button."},
+	{"enable_label_status_verified", "boolean", "Whether labels can be verified."},
+	{"enable_same_dimensions_track_constraint", "boolean", "Whether an object keeps its dimensions."},
+	{"enable_3d_region_of_interest", "boolean", "Whether the region of interest is in three dimensions."},
+	{"enable_object_linking", "boolean", "Whether objects can be linked."},
+	{"use_timestamps_for_interpolation", "boolean", "Whether interpolation goes by time stamps."},
+	{"enable_3d_cuboid_rotation", "boolean?", "Whether cuboids turn about all axes."},
+	{"enable_confirm_on_submit", "boolean?", "Whether submitting is to be confirmed."},
+	{"enable_object_link_category_restrictions", "boolean", "Whether links are restricted by category."},
+	{"enable_extrapolation", "boolean", "Whether labels beyond keyframes are extrapolated."},
+	{"created_at", "time", "When the dataset was created."},
+	{"label_stats", "object", "How many labels of the ground truth have which status."},
+	{"samples_count", "integer", "How many samples it has."},
+	{"collaborators_count", "integer", "How many collaborators it has."},
+	{"labelsets", "array", "The labelsets, each with name, description, is_groundtruth and created_at."},
+	{"role", "string?", "The owner's role: admin."},
+	{"cloned_from", "string?", "The full name of the dataset that it is a clone of."},
+	{"insights_urls", "object?", "Always null."},
+	{"noncollaborator_can_label", "boolean", "Always false."},
+	{"noncollaborator_can_review", "boolean", "Always false."},
+}
+
+var sampleProperties = []property{
+	{"uuid", "uuid", "The id of the sample."},
+	{"name", "string", "The name of the sample."},
+	{"attributes", "object?", "What the sample is, for example an image and its URL."},
+	{"metadata", "object", "Names and values of your own."},
+	{"readme", "string", "A text about the sample."},
+	{"priority", "number", "Samples with a higher priority are labelled first."},
+	{"assigned_labeler", "string?", "The account that is to label the sample."},
+	{"assigned_reviewer", "string?", "The account that is to review the label."},
+	{"created_at", "time", "When the sample was created."},
+	{"created_by", "string", "The account that created it."},
+	{"dataset_full_name", "string", "The full name of its dataset."},
+}
+
+var labelProperties = []property{
+	{"sample_uuid", "uuid", "The id of the sample that is labelled."},
+	{"labelset", "string", "The labelset that the label is in."},
+	{"label_type", "string", "The task type of the dataset."},
+	{"label_status", "string", "How far labelling is, for example LABELED, REVIEWED or REJECTED."},
+	{"attributes", "object?", "The label itself: annotations, or what the task type has."},
+	{"score", "number?", "How sure a model was."},
+	{"rating", "number?", "How good a reviewer found the label."},
+	{"created_at", "time", "When the label was created."},
+	{"created_by", "string", "The account that created it."},
+	{"updated_at", "time", "When it was last changed."},
+	{"updated_by", "string", "The account that last changed it."},
+	{"reviewed_at", "time?", "When it was last reviewed or rejected."},
+	{"reviewed_by", "string?", "The account that reviewed or rejected it."},
+}
+
+var issueProperties = []property{
+	{"uuid", "uuid", "The id of the issue."},
+	{"status", "string", "OPEN or CLOSED."},
+	{"description", "string", "What is wrong."},
+	{"anchor", "object?", "The place in the sample that the issue is about."},
+	{"created_at", "time", "When the issue was opened."},
+	{"created_by", "string", "The account that opened it."},
+	{"updated_at", "time", "When it was last changed."},
+	{"updated_by", "string", "The account that last changed it."},
+	{"sample_uuid", "uuid", "The id of the sample."},
+	{"sample_name", "string", "The name of the sample."},
+	{"comments", "array", "The replies, oldest first, each with uuid, text, created_at and created_by."},
+}
+
+var releaseProperties = []property{
+	{"uuid", "uuid", "The id of the release."},
+	{"name", "string", "The name of the release."},
+	{"description", "string", "What the release is."},
+	{"release_type", "string", "Always JSON."},
+	{"attributes", "object", "url is where the file of the release is."},
+	{"status", "string", "Always SUCCEEDED: the event is sent when the file is there."},
+	{"created_at", "time", "When the release was made."},
+	{"samples_count", "integer", "How many samples are in it."},
+}
+
+// schema is the JSON Schema of a property.
+func (p property) schema() Object {
+	form, nullable := strings.CutSuffix(p.form, "?")
+	var o Object
+	format := map[string]string{"time": "date-time", "uuid": "uuid"}[form]
+	if format != "" {
+		form = "string"
+	}
+	if nullable {
+		o.add("type", json.RawMessage(`["`+form+`","null"]`))
+	} else {
+		o.text("type", form)
+	}
+	if format != "" {
+		o.text("format", format)
+	}
+	o.text("description", p.means)
+	return o
+}
+
+// schemaOf describes an object that has these members, and may get more.
+func schemaOf(properties []property) Object {
+	var required, members Object
+	names := make([]string, len(properties))
+	for i, p := range properties {
+		names[i] = string(Quote(p.name))
+		members.object(p.name, p.schema())
+	}
+	required.text("type", "object")
+	required.add("required", json.RawMessage("["+strings.Join(names, ",")+"]"))
+	required.object("properties", members)
+	return required
+}
+
+// schemas are made once.
+var schemas = sync.OnceValue(func() map[string]json.RawMessage {
+	made := make(map[string]json.RawMessage, len(EventTypes))
+	for i := range EventTypes {
+		made[EventTypes[i].Name] = EventTypes[i].schema()
+	}
+	return made
+})
+
+// Schema is the JSON Schema (draft 7) of the payload, with an example.
+func (t *EventType) Schema() json.RawMessage { return schemas()[t.Name] }
+
+func (t *EventType) schema() json.RawMessage {
+	of := schemaOf(t.object)
+	omitted := property{"omitted", "array", "The members that were left out of the object because they are too large; not there when none was."}
+	members := &of[len(of)-1]
+	var all Object
+	for _, p := range append(append([]property{}, t.object...), omitted) {
+		all.object(p.name, p.schema())
+	}
+	members.Value = all.Append(nil)
+	of.text("description", "What the event is about, after the change; as it was, when it is gone.")
+
+	envelope := schemaOf([]property{
+		{"event_type", "string", "What happened."},
+		{"created_at", "time", "When it happened."},
+		{"api_version", "string", "The version of this form."},
+		{"dataset", "string", "The full name of the dataset: owner/name."},
+		{"object", "object", ""},
+		{"text", "string", "What happened, in a sentence."},
+	})
+	var properties Object
+	properties.object("event_type", constant(t.Name))
+	properties.object("created_at", property{"", "time", "When it happened."}.schema())
+	properties.object("api_version", constant(APIVersion))
+	properties.object("dataset", property{"", "string", "The full name of the dataset: owner/name."}.schema())
+	properties.object("object", of)
+	properties.object("text", property{"", "string", "What happened, in a sentence."}.schema())
+	envelope[len(envelope)-1].Value = properties.Append(nil)
+
+	var s Object
+	s.text("$schema", "http://json-schema.org/draft-07/schema#")
+	s.text("title", t.Name)
+	s.text("description", t.Means)
+	s = append(s, envelope...)
+	example := t.sample()
+	s.add("examples", json.RawMessage("["+string(example.Payload(1<<20))+"]"))
+	return s.Append(nil)
+}
+
+func constant(value string) (o Object) {
+	o.text("type", "string")
+	o.text("const", value)
+	return o
+}
+
+// What the examples are made of.
+
+var sampleTime = time.Date(2030, 1, 2, 3, 4, 5, 678901000, time.UTC)
+
+func sampleID(n byte) webhook.ID {
+	id := webhook.FloorID(sampleTime)
+	id[6], id[8], id[15] = 0x70, 0x80, n // the version and variant of a UUID
+	return id
+}
+
+func sampleDataset() *Dataset {
+	fields, wrong := Create(DatasetFields, Fields{
+		"name": Quote("flowers"), "description": Quote("Flowers of our garden."), "category": Quote("garden"), "task_type": Quote("bboxes"),
+	})
+	if wrong != nil {
+		panic(wrong)
+	}
+	return &Dataset{
+		ID: sampleID(1), Owner: Account{Name: "jane", CreatedAt: sampleTime}, Fields: fields, Role: Admin, SamplesCount: 1,
+		Labelsets: []Labelset{{Name: GroundTruth, CreatedAt: sampleTime}}, LabelStats: map[string]int64{}, CreatedAt: sampleTime,
+	}
+}
+
+func sampleSample() *Sample {
+	fields, wrong := Create(SampleFields, Fields{
+		"name": Quote("rose.png"), "attributes": json.RawMessage(`{"image":{"url":"https://example.com/rose.png"}}`),
+		"metadata": json.RawMessage(`{"bed":"north"}`),
+	})
+	if wrong != nil {
+		panic(wrong)
+	}
+	return &Sample{ID: sampleID(2), Fields: fields, CreatedBy: "jane", CreatedAt: sampleTime}
+}
+
+func sampleLabel() *Label {
+	fields, wrong := Create(LabelFields, Fields{
+		"label_status": Quote("LABELED"),
+		"attributes":   json.RawMessage(`{"annotations":[{"id":1,"category_id":1,"type":"bbox","points":[[12,34],[56,78]]}]}`),
+	})
+	if wrong != nil {
+		panic(wrong)
+	}
+	return &Label{Labelset: GroundTruth, Fields: fields, CreatedBy: "bert", UpdatedBy: "bert", CreatedAt: sampleTime, UpdatedAt: sampleTime}
+}
+
+func sampleIssue() *Issue {
+	fields, wrong := Create(IssueFields, Fields{"description": Quote("The stem is not labelled.")})
+	if wrong != nil {
+		panic(wrong)
+	}
+	return &Issue{
+		ID: sampleID(3), Sample: *sampleSample(), Fields: fields, CreatedBy: "jane", UpdatedBy: "bert", CreatedAt: sampleTime, UpdatedAt: sampleTime,
+		Comments: []Comment{{ID: sampleID(4), CreatedBy: "bert", CreatedAt: sampleTime, Text: "It is now."}},
+	}
+}
+
+func sampleRelease() *Release {
+	return &Release{
+		ID: sampleID(5), Fields: Fields{"name": Quote("v1.0"), "description": Quote("First release.")}, Status: Succeeded,
+		URL: "https://webhooks.example.com/files/token/flowers-v1.0.json", SamplesCount: 1, CreatedAt: sampleTime,
+	}
+}
