@@ -38,10 +38,10 @@ func TestTheOfficialSvixSDKs(t *testing.T) {
 		t.Cleanup(r.Close)
 		in.start()
 		for name, command := range map[string][]string{
-			"python-1": {dir + "/svix-1.99.1/bin/python", "../../interop/svix.py"},
-			"python-2": {dir + "/svix-2.9.1/bin/python", "../../interop/svix.py"},
-			"node-1":   {"node", "../../interop/svix.mjs", dir + "/npm-1.99.1"},
-			"node-2":   {"node", "../../interop/svix.mjs", dir + "/npm-2.5.0"},
+			"python-1": {dir + "/svix-1.99.1/bin/python", "../../interop/sender.py"},
+			"python-2": {dir + "/svix-2.9.1/bin/python", "../../interop/sender.py"},
+			"node-1":   {"node", "../../interop/sender.mjs", dir + "/npm-1.99.1"},
+			"node-2":   {"node", "../../interop/sender.mjs", dir + "/npm-2.5.0"},
 		} {
 			said, err := fanfare(t.Context(), in.with("token", "create", "-env", name)...).Output()
 			if err != nil {
@@ -83,7 +83,7 @@ func TestTheOfficialSDK(t *testing.T) {
 		r := newReceiver(t)
 		in.start()
 		in.endpoint("jane", r)
-		cmd := exec.CommandContext(t.Context(), python, "../../interop/sdk.py", in.url, in.keys["jane"])
+		cmd := exec.CommandContext(t.Context(), python, "../../interop/registry.py", in.url, in.keys["jane"])
 		cmd.Stderr = os.Stderr
 		out, err := cmd.Output()
 		if err != nil {

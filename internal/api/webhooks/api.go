@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 )
 
 // Prefix is where the API lies.
@@ -136,6 +137,10 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Set("Access-Control-Allow-Headers", r.Header.Get("Access-Control-Request-Headers"))
 		h.Set("Access-Control-Max-Age", corsAge)
 		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	if path, err := url.PathUnescape(r.URL.EscapedPath()); err != nil || !utf8.ValidString(path) || strings.ContainsRune(path, 0) {
+		a.refuse(w, r, webhook.ErrNotFound) // nothing has such a name
 		return
 	}
 	a.router.ServeHTTP(w, r)

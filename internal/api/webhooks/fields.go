@@ -225,8 +225,8 @@ func (r *reader) text(s string, f *field, loc []string) any {
 	switch {
 	case f.enum != nil && !slices.Contains(f.enum, s):
 		r.add(loc, badRule, "must be one of %s", strings.Join(f.enum, ", "))
-	case strings.ContainsRune(s, 0):
-		r.add(loc, badRule, "must not contain NUL")
+	case strings.ContainsRune(s, 0) || !utf8.ValidString(s):
+		r.add(loc, badRule, "must be UTF-8 without NUL")
 	case n < f.min:
 		r.add(loc, badRule, "must have at least %d characters", f.min)
 	case f.max > 0 && n > f.max:

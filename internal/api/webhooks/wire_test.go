@@ -43,7 +43,11 @@ func TestWhatIsRefusedIsToldInJSON(t *testing.T) {
 			{"a token of an application at what is the environment's", "GET", "/app", "", []string{"Authorization", "Bearer " + theirs}, 403, `{"code":"insufficient access","detail":"Insufficient access for the given operation."}`},
 			{"a token of another application", "GET", "/app/other/endpoint", "", []string{"Authorization", "Bearer " + theirs}, 404, `{"code":"not_found","detail":"Entity not found"}`},
 			{"an unknown route", "GET", "/nothing", "", nil, 404, `{"code":"not_found","detail":"Entity not found"}`},
-			{"a path with a bad escape", "GET", "/app/acme/msg/%zz", "", nil, 0, ``},
+			{"a path with NUL", "GET", "/app/a%00b/endpoint", "", nil, 404, `not_found`},
+			{"a path that is not UTF-8", "GET", "/app/acme/msg/%ff", "", nil, 404, `not_found`},
+			{"a query that is not UTF-8", "GET", "/app/acme/attempt/msg/x?endpoint_id=%ff", "", nil, 422, `"loc":["query","endpoint_id"]`},
+			{"a query with NUL", "GET", "/app/acme/msg?tag=%00", "", nil, 422, `"loc":["query","tag"]`},
+			{"a text with NUL", "POST", "/app", `{"name":"a\u0000b"}`, nil, 422, `"loc":["body","name"]`},
 			{"another method", "PATCH", "/app", "", nil, 405, `"code":"method_not_allowed"`},
 			{"an unknown application", "POST", "/app/nobody/msg", `{"eventType":"a","payload":{}}`, nil, 404, `{"code":"not_found","detail":"Application not found"}`},
 			{"a malformed id", "GET", "/app/app_!!!/endpoint", "", nil, 404, `not_found`},
@@ -103,15 +107,9 @@ func TestWhatIsRefusedIsToldInJSON(t *testing.T) {
 			{"an iterator of a poller that is none", "GET", "/app/acme/poller/" + endpoint + "?iterator=x", "", nil, 422, `"loc":["query","iterator"]`},
 			{"usage of nobody", "POST", "/stats/usage/app", `{"since":"2020-01-01T00:00:00Z","until":"2020-01-02T00:00:00Z","appIds":["nobody"]}`, nil, 422, `"loc":["body","appIds"]`},
 		} {
-			if c.status == 0 {
-				continue // such a request cannot be built by this client
-			}
 			r := w.do(c.method, c.path, c.body, c.headers...)
 			if r.status != c.status || !strings.Contains(r.body, c.want) {
 				t.Errorf("%s: %d %s; want %d %s", c.name, r.status, r.body, c.status, c.want)
-			}
-			if r.header.Get("X-Request-Id") == "" && false {
-				t.Errorf("%s: no request id", c.name)
 			}
 		}
 	})

@@ -1,6 +1,6 @@
 // Drives a Fanfare node through the unmodified Svix client library.
 //
-// usage: svix.mjs LIBRARY URL TOKEN RECEIVER
+// usage: sender.mjs LIBRARY URL TOKEN RECEIVER
 //
 // Works with 1.x and 2.x of the library. What says something else than it
 // should ends it.

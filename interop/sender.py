@@ -1,6 +1,6 @@
 """Drives a Fanfare node through the unmodified Svix client library.
 
-usage: svix.py URL TOKEN RECEIVER
+usage: sender.py URL TOKEN RECEIVER
 
 Works with 1.x and 2.x of the library. Any answer that the library's strict
 models refuse, and any that says something else than it should, ends it.
@@ -72,7 +72,7 @@ endpoint = svix.endpoint.create("acme", models.EndpointIn(url=receiver, uid="mai
                                                           headers={"X-Team": "users"}, **{types: ["user.signup"]}))
 check(getattr(endpoint, types) == ["user.signup"], "event types")
 check(one_of(svix.endpoint, "headers_get", "get_headers")("acme", "main").headers == {"X-Team": "users"}, "headers")
-update = models.EndpointUpdate(url=receiver, uid="main", description="users")
+update = one_of(models, "EndpointUpsertIn", "EndpointUpdate")(url=receiver, uid="main", description="users")
 one_of(svix.endpoint, "upsert", "update")("acme", "main", update)
 svix.endpoint.patch("acme", "main", models.EndpointPatch(description="all"))
 secret = svix.endpoint.get_secret("acme", "main").key
@@ -112,7 +112,7 @@ svix.message.poller.consumer_poll("acme", "main", "me")
 svix.message.poller.consumer_seek("acme", "main", "me", models.PollingEndpointConsumerSeekIn(after=now))
 
 svix.event_type.list()
-one_of(svix.event_type, "upsert", "update")("user.left", models.EventTypeUpdate(description="A user left."))
+one_of(svix.event_type, "upsert", "update")("user.left", one_of(models, "EventTypeUpsertIn", "EventTypeUpdate")(description="A user left."))
 svix.event_type.patch("user.left", models.EventTypePatch(deprecated=True))
 svix.event_type.import_openapi(models.EventTypeImportOpenApiIn(spec_raw="openapi: 3.1.0\nwebhooks: {user.made: {post: {description: Made.}}}\n"))
 check(svix.event_type.get("user.made").description == "Made.", "the imported type")

@@ -1,6 +1,6 @@
 """Drives the registry through every method of the official SDK.
 
-usage: sdk.py URL KEY_OF_JANE
+usage: registry.py URL KEY_OF_JANE
 
 Prints one line for each event that its calls should have caused, in order.
 """
