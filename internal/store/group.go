@@ -4,6 +4,7 @@ import (
 	"context"
 	"fanfare/internal/webhook"
 	"sync"
+	"sync/atomic"
 )
 
 // group commits what callers bring in batches: while one batch is being
@@ -28,7 +29,17 @@ type commit[T any] func([]T) ([]error, error)
 type item[T any] struct {
 	value T
 	done  chan error
+	// state says who decides about the item: the committer once it has taken
+	// it, the caller once it has given it up.
+	state atomic.Int32
 }
+
+// The states of an item.
+const (
+	queued int32 = iota
+	taken
+	givenUp
+)
 
 // newGroup starts a committer for each of the functions given.
 func newGroup[T any](maxBatch int, committers ...commit[T]) *group[T] {
@@ -39,8 +50,10 @@ func newGroup[T any](maxBatch int, committers ...commit[T]) *group[T] {
 	return g
 }
 
-// do waits until v is committed, or refused. When ctx ends first the caller is
-// let go, but the work may still be done: its outcome is unknown.
+// do waits until v is committed, or refused. When ctx ends before a committer
+// has taken v, nothing is done; after that the answer is waited for, so that
+// the outcome is always known and nothing that v refers to is touched once do
+// has returned.
 func (g *group[T]) do(ctx context.Context, v T) error {
 	it := &item[T]{value: v, done: make(chan error, 1)}
 	g.mu.RLock()
@@ -59,7 +72,10 @@ func (g *group[T]) do(ctx context.Context, v T) error {
 	case err := <-it.done:
 		return err
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		if it.state.CompareAndSwap(queued, givenUp) {
+			return context.Cause(ctx)
+		}
+		return <-it.done
 	}
 }
 
@@ -76,8 +92,14 @@ func (g *group[T]) close() {
 
 func (g *group[T]) run(c commit[T]) {
 	batch := make([]*item[T], 0, g.max)
+	take := func(it *item[T]) {
+		if it.state.CompareAndSwap(queued, taken) {
+			batch = append(batch, it)
+		}
+	}
 	for first := range g.queue {
-		batch = append(batch[:0], first)
+		batch = batch[:0]
+		take(first)
 	gather:
 		for len(batch) < g.max {
 			select {
@@ -85,12 +107,14 @@ func (g *group[T]) run(c commit[T]) {
 				if !ok {
 					break gather
 				}
-				batch = append(batch, next)
+				take(next)
 			default:
 				break gather
 			}
 		}
-		settle(c, batch)
+		if len(batch) > 0 {
+			settle(c, batch)
+		}
 	}
 }
 
