@@ -14,8 +14,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
-	"net/textproto"
 	"os"
 	"strings"
 	"text/tabwriter"
@@ -217,9 +215,9 @@ func verify(_ context.Context, c *cli, in *input) error {
 	if err != nil {
 		return fmt.Errorf("-headers: %w", err)
 	}
-	header, err := textproto.NewReader(bufio.NewReader(bytes.NewReader(append(bytes.TrimSpace(text), "\r\n\r\n"...)))).ReadMIMEHeader()
-	if err != nil {
-		return fmt.Errorf("-headers %s: must be lines of \"Name: value\": %w", in.headers, err)
+	header, _ := signature.ReadRequest(string(text))
+	if len(header) == 0 {
+		return fmt.Errorf("-headers %s: must be lines of \"Name: value\"", in.headers)
 	}
 	var body io.Reader = c.in
 	if in.body != "-" {
@@ -234,8 +232,9 @@ func verify(_ context.Context, c *cli, in *input) error {
 	if err != nil {
 		return fmt.Errorf("-body: %w", err)
 	}
-	if err := signature.Verify(in.secret, http.Header(header), data, time.Now()); err != nil {
-		return err
+	d := signature.Diagnose(in.secret, header, data, time.Now())
+	if d.Err != nil {
+		return fmt.Errorf("%w\n%s\n%s", d.Err, d.Text, d.Advice)
 	}
 	return c.say("the signature is good")
 }

@@ -126,7 +126,7 @@ func TestVerifySaysWhetherAWebhookIsGenuine(t *testing.T) {
 	if err := os.WriteFile(body, []byte(`{"a": 1}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, said := refused(t, "verify", "-secret", secret, "-headers", headers, "-body", body); !strings.Contains(said, "match") || strings.Contains(said, secret) {
+	if _, said := refused(t, "verify", "-secret", secret, "-headers", headers, "-body", body); !strings.Contains(said, "written anew") || strings.Contains(said, secret) {
 		t.Errorf("said %s", said)
 	}
 }
