@@ -3,7 +3,6 @@ package portal
 import (
 	"errors"
 	"fanfare/internal/auth"
-	"fanfare/internal/registry"
 	"fanfare/internal/store"
 	"fanfare/internal/webhook"
 	"fmt"
@@ -18,8 +17,6 @@ const keyID webhook.Prefix = "key_"
 
 type accountView struct {
 	page
-	// Accounts are those that the user may act for.
-	Accounts   []registry.Account
 	Keys       []keyRow
 	NewKey     string
 	KeyProblem string
@@ -30,6 +27,10 @@ type keyRow struct {
 	CreatedAt, LastUsedAt time.Time
 }
 
+func keyRowOf(k *store.APIKey) keyRow {
+	return keyRow{keyID.Format(k.ID), k.Label, k.Hint, k.CreatedAt, k.LastUsedAt}
+}
+
 func (p *Portal) accountPage(v *visit) error { return p.showAccount(v, http.StatusOK, "", "") }
 
 func (p *Portal) showAccount(v *visit, status int, newKey, problem string) error {
@@ -38,18 +39,8 @@ func (p *Portal) showAccount(v *visit, status int, newKey, problem string) error
 	if err != nil {
 		return err
 	}
-	for _, k := range keys {
-		view.Keys = append(view.Keys, keyRow{keyID.Format(k.ID), k.Label, k.Hint, k.CreatedAt, k.LastUsedAt})
-	}
-	memberships, err := p.store.Memberships(v.Context(), v.user.ID)
-	if err != nil {
-		return err
-	}
-	view.Accounts = []registry.Account{v.user}
-	for _, m := range memberships {
-		if m.Admin {
-			view.Accounts = append(view.Accounts, m.Organization)
-		}
+	for i := range keys {
+		view.Keys = append(view.Keys, keyRowOf(&keys[i]))
 	}
 	return v.show(status, "account.html", view)
 }
@@ -61,7 +52,7 @@ func (p *Portal) enableWebhooks(v *visit) error {
 	enabled := v.PostFormValue("enabled") == "true"
 	_, err := p.store.EnableWebhooks(v.Context(), v.user.ID, v.account.Name, enabled)
 	if errors.Is(err, webhook.ErrConflict) {
-		view := accountView{page: v.page("Account", "account"), Accounts: []registry.Account{v.user}}
+		view := accountView{page: v.page("Account", "account")}
 		view.Notice = &notice{"bad", "Another webhook application of this installation bears the name of this account. Ask whoever runs it."}
 		return v.show(http.StatusConflict, "account.html", view)
 	}
@@ -93,6 +84,25 @@ func (p *Portal) createKey(v *visit) error {
 		return err
 	}
 	return p.showAccount(v, http.StatusOK, key, "")
+}
+
+type keyView struct {
+	page
+	Key keyRow
+}
+
+// revokeKeyPage asks before a key is revoked for good.
+func (p *Portal) revokeKeyPage(v *visit) error {
+	keys, err := p.store.APIKeys(v.Context(), v.account.ID)
+	if err != nil {
+		return err
+	}
+	for i := range keys {
+		if k := keyRowOf(&keys[i]); k.Ref == v.PathValue("key") {
+			return v.show(http.StatusOK, "key_revoke.html", keyView{v.page("Revoke key", "account"), k})
+		}
+	}
+	return webhook.ErrNotFound
 }
 
 func (p *Portal) revokeKey(v *visit) error {

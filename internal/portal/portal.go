@@ -47,6 +47,8 @@ type Portal struct {
 	versions  map[string]string
 	guesses   auth.Limiter
 	router    web.Router
+	// routesKnown are the routes of router.
+	routesKnown []string
 }
 
 // New makes the pages of a store.
@@ -66,6 +68,7 @@ func New(s *store.Store, log *slog.Logger, cfg Config) (*Portal, error) {
 		"exact":   func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
 		"day":     func(t time.Time) string { return t.UTC().Format("2 January 2006") },
 		"short":   short,
+		"icon":    p.icon,
 		"join":    func(names []string) string { return strings.Join(names, ", ") },
 	}).ParseFS(templateFiles, "templates/*.html")
 	if err != nil {
@@ -73,6 +76,7 @@ func New(s *store.Store, log *slog.Logger, cfg Config) (*Portal, error) {
 	}
 	p.router.NotFound = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.fail(w, r, webhook.ErrNotFound) })
 	p.routes()
+	p.routesKnown = p.router.Routes()
 	return p, nil
 }
 
@@ -112,6 +116,7 @@ func (p *Portal) routes() {
 	p.owner("GET /account/{account}", p.accountPage)
 	p.owner("POST /account/{account}/webhooks", p.enableWebhooks)
 	p.owner("POST /account/{account}/keys", p.createKey)
+	p.owner("GET /account/{account}/keys/{key}/revoke", p.revokeKeyPage)
 	p.owner("POST /account/{account}/keys/{key}/revoke", p.revokeKey)
 
 	// Whoever may act for the account, once it has had webhooks enabled, and
@@ -171,42 +176,6 @@ func (p *Portal) asset(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// page is what every page shows.
-type page struct {
-	Title, Section string
-	Account        registry.Account
-	User           registry.Account
-	Base           string
-	Notice         *notice
-	Version        string
-	// Here is the address of the page itself, from which htmx reads it anew;
-	// Live says whether it should.
-	Here string
-	Live bool
-	// Token is what somebody came with who has no account here; nil otherwise.
-	Token *webhook.Token
-}
-
-// Can reports whether whoever looks at the page may do a thing.
-func (p page) Can(c webhook.Capability) bool { return p.Token == nil || p.Token.Can(c) }
-
-type notice struct{ Kind, Text string }
-
-// notices are told after a redirect, by the word in the query "done".
-var notices = map[string]notice{
-	"enabled":           {"good", "Webhooks are enabled. Add an endpoint to hear of changes."},
-	"disabled":          {"warn", "Webhooks are disabled: changes make no events."},
-	"revoked":           {"good", "The key is revoked. Programs that use it are refused from now on."},
-	"added":             {"good", "The endpoint is there. Events that it wants are sent to it from now on."},
-	"saved":             {"good", "Changes are saved."},
-	"endpoint-enabled":  {"good", "The endpoint is enabled."},
-	"endpoint-disabled": {"warn", "The endpoint is disabled. What was waiting for it is canceled."},
-	"deleted":           {"good", "The endpoint is deleted."},
-	"replayed":          {"good", "Sent again: the outcome shows below in a moment."},
-	"nobody":            {"warn", "No endpoint is there to send it to."},
-	"payload-gone":      {"bad", "The payload has expired: this event cannot be sent again."},
-}
-
 // visit is a request of somebody who is logged in.
 type visit struct {
 	*http.Request
@@ -214,6 +183,8 @@ type visit struct {
 	p       *Portal
 	user    registry.Account
 	account registry.Account
+	// accounts are those that the user may act for.
+	accounts []registry.Account
 	// token is what somebody came with who has no account here. Then account
 	// stands for the application and is no account of the registry.
 	token *webhook.Token
@@ -248,11 +219,26 @@ func (p *Portal) asOwner(h func(*visit) error) http.Handler {
 		if errors.Is(err, registry.ErrNotAdministrator) {
 			err = webhook.ErrNotFound
 		}
+		if err == nil {
+			v.accounts, err = p.accountsOf(v)
+		}
 		if err != nil {
 			return err
 		}
 		return h(v)
 	})
+}
+
+// accountsOf lists the accounts that the user may act for.
+func (p *Portal) accountsOf(v *visit) ([]registry.Account, error) {
+	memberships, err := p.store.Memberships(v.Context(), v.user.ID)
+	accounts := []registry.Account{v.user}
+	for _, m := range memberships {
+		if m.Admin {
+			accounts = append(accounts, m.Organization)
+		}
+	}
+	return accounts, err
 }
 
 func (p *Portal) webhooks(route string, can webhook.Capability, h func(*visit) error) {
@@ -282,23 +268,6 @@ func (v *visit) redirect(to string) error {
 	return nil
 }
 
-func (v *visit) page(title, section string) page {
-	pg := page{
-		Title: title, Section: section, Account: v.account, User: v.user, Base: v.base(), Version: v.p.cfg.Version,
-		Here: v.URL.RequestURI(), Token: v.token,
-	}
-	if n, ok := notices[v.URL.Query().Get("done")]; ok {
-		pg.Notice = &n
-		// What was done is told once, not with every refresh.
-		here := *v.URL
-		query := here.Query()
-		query.Del("done")
-		here.RawQuery = query.Encode()
-		pg.Here = here.RequestURI()
-	}
-	return pg
-}
-
 // show renders a page whole before the first byte goes out, so that a fault
 // shows as an error page and not as half of this one.
 func (v *visit) show(status int, name string, data any) error {
@@ -314,6 +283,13 @@ func (p *Portal) render(w http.ResponseWriter, status int, name string, data any
 	w.WriteHeader(status)
 	_, _ = w.Write(b.Bytes()) // whoever asked has gone
 	return nil
+}
+
+// icon draws the icon that a template holds.
+func (p *Portal) icon(name string) (template.HTML, error) {
+	var b bytes.Buffer
+	err := p.templates.ExecuteTemplate(&b, name, nil)
+	return template.HTML(b.String()), err //nolint:gosec // a template of ours without data
 }
 
 // failure is what the page of an error shows.

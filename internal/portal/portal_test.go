@@ -26,6 +26,7 @@ type site struct {
 	store           *store.Store
 	url             string
 	endpoint, event string
+	key             string
 	secret          string
 }
 
@@ -65,6 +66,11 @@ func newSite(t *testing.T, cfg Config) *site {
 	if err := s.AddMessage(t.Context(), &m); err != nil {
 		t.Fatal(err)
 	}
+	k, err := s.CreateAPIKey(t.Context(), jane.ID, "importer", auth.Hash("key"), "…")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.key = keyID.Format(k.ID)
 	w.endpoint, w.event = webhook.EndpointID.Format(e.ID), webhook.MessageID.Format(m.ID)
 	return w
 }
@@ -126,7 +132,7 @@ func (w *site) paths() (routes [][2]string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	fill := strings.NewReplacer("{account}", "jane", "{endpoint}", w.endpoint, "{event}", w.event, "{key}", "key_01m86vh111ebm9zvrzxzkwm0v3")
+	fill := strings.NewReplacer("{account}", "jane", "{endpoint}", w.endpoint, "{event}", w.event, "{key}", w.key)
 	for _, route := range p.router.Routes() {
 		method, path, _ := strings.Cut(fill.Replace(route), " ")
 		if !strings.HasPrefix(path, "/login") && !strings.HasPrefix(path, "/logout") && !strings.HasPrefix(path, "/static") && !strings.HasPrefix(path, web.AccessPath) {
