@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fanfare/internal/bench"
 	"fanfare/internal/config"
 	"fanfare/internal/store"
 	"flag"
@@ -38,6 +39,7 @@ type cli struct {
 // command is something that fanfare does.
 type command struct {
 	// name is one word or two; args are its arguments as the help shows them.
+	// One that says not what it does is not for people, and not in the help.
 	name, args, does string
 	// count is how many arguments it takes.
 	count int
@@ -60,6 +62,8 @@ var commands = []command{
 	{"token list", "[-env NAME]", "list the tokens of an environment", 0, tokenList},
 	{"token revoke", "TOKEN", "revoke a token, by its id", 1, tokenRevoke},
 	{"verify", "-secret SECRET -headers FILE [-body FILE]", "check a webhook that was received and say what is wrong with it", 0, verify},
+	{"bench", "[-only PARTS]", "measure speed on this machine, against a relay that stores nothing; the last line is the ratio", 0, runBench},
+	{bench.Command, "ROLE", "", 1, benchProcess},
 	{"config", "", "print the effective configuration, without secrets", 0, printConfig},
 	{"migrate", "", "bring the schema of the database up to date", 0, migrate},
 	{"version", "", "print the version", 0, printVersion},
@@ -76,6 +80,7 @@ type input struct {
 	secret, headers, body              string
 	environment, application           string
 	expires                            time.Duration
+	bench                              bench.Config
 }
 
 // The exit codes: 2 for what the caller can mend in the command line.
@@ -138,8 +143,11 @@ func (cmd command) matches(args []string) ([]string, bool) {
 func (c *cli) parse(cmd command, args []string) (*input, error) {
 	in := &input{}
 	base := config.Default()
-	if cmd.name == "demo" {
+	switch cmd.name {
+	case "demo":
 		base = demoDefaults()
+	case "bench":
+		base = benchDefaults()
 	}
 	loader := config.Loader{Base: base}
 	fs := flag.NewFlagSet("fanfare "+cmd.name, flag.ContinueOnError)
@@ -189,6 +197,8 @@ func (in *input) flags(name string, fs *flag.FlagSet) {
 		fs.DurationVar(&in.expires, "expires", 0, "`duration` for which it works; forever if 0")
 	case "token list":
 		fs.StringVar(&in.environment, "env", store.MainEnvironment, "`name` of the environment")
+	case "bench":
+		benchFlags(fs, &in.bench)
 	case "verify":
 		fs.StringVar(&in.secret, "secret", "", "the endpoint's signing `secret` (whsec_…)")
 		fs.StringVar(&in.headers, "headers", "", "`file` with the headers received, one \"Name: value\" a line")
@@ -199,6 +209,9 @@ func (in *input) flags(name string, fs *flag.FlagSet) {
 func (c *cli) help(w io.Writer) {
 	fmt.Fprint(w, "Fanfare sends webhooks, and never loses one.\n\nusage: fanfare COMMAND [flags]\n\n") //nolint:errcheck // help
 	for _, cmd := range commands {
+		if cmd.does == "" {
+			continue
+		}
 		fmt.Fprintf(w, "  %-16s %s\n", cmd.name, cmd.does) //nolint:errcheck // help
 	}
 	fmt.Fprint(w, "\nfanfare COMMAND -h shows the flags of a command. Each has a twin in the environment:\n"+ //nolint:errcheck // help

@@ -132,6 +132,7 @@ var plants = map[string]plant{
 	"no package imports the composition root": breaks("app", "internal/portal/app.go", under("app")),
 	"the store does not import the root":      breaks("app", "internal/store/app.go", under("app")),
 	"main may import the composition root":    allowed("cmd/fanfare/app.go", "fanfare/internal/app"),
+	"bench may import the composition root":   allowed("internal/bench/app.go", "fanfare/internal/app"),
 	"a test may import the composition root":  allowed("internal/web/app_test.go", under("app")),
 
 	"an API does not speak SQL":    breaks("sql", "internal/api/registry/sql.go", "database/sql"),

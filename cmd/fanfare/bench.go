@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"fanfare/internal/auth"
+	"fanfare/internal/bench"
+	"fanfare/internal/config"
+	"flag"
+	"os"
+	"strings"
+	"time"
+)
+
+// benchDefaults are the settings of a node that is measured: a database that is
+// thrown away, and a receiver on this machine.
+func benchDefaults() config.Config {
+	cfg := demoDefaults()
+	cfg.RetrySchedule = config.Default().RetrySchedule
+	cfg.Database = "sqlite:"
+	cfg.SecretKey = auth.NewSecretKey()
+	return cfg
+}
+
+func benchFlags(fs *flag.FlagSet, b *bench.Config) {
+	fs.Func("only", "`parts` to run, separated by commas; all if not given:\n"+strings.Join(bench.Parts(), "\n"), func(v string) error {
+		b.Only = strings.Split(v, ",")
+		return nil
+	})
+	fs.IntVar(&b.Rounds, "rounds", 5, "`number` of times that each of what is compared is measured")
+	fs.DurationVar(&b.Duration, "duration", 5*time.Second, "`duration` of a round")
+	fs.IntVar(&b.InFlight, "inflight", 64, "`number` of requests that the producer keeps under way")
+	fs.IntVar(&b.Size, "size", 600, "`bytes` of a payload")
+	fs.StringVar(&b.Dir, "dir", "", "`directory` for databases while it runs (default the system's for temporary files)")
+}
+
+func runBench(ctx context.Context, c *cli, in *input) error {
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	in.bench.Node = *in.cfg
+	in.bench.Program = []string{program, bench.Command}
+	return bench.Run(ctx, in.bench, c.out)
+}
+
+// benchProcess is one of the processes of a benchmark.
+func benchProcess(ctx context.Context, c *cli, in *input) error {
+	return bench.Process(ctx, in.args[0], c.in, c.out)
+}

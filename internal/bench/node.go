@@ -1,0 +1,163 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fanfare/internal/app"
+	"fanfare/internal/auth"
+	"fanfare/internal/config"
+	"fanfare/internal/store"
+	"fanfare/internal/webhook"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"sync"
+)
+
+// node is the process that runs Fanfare, as fanfare serve does.
+type node struct {
+	running sync.WaitGroup
+	stop    context.CancelFunc
+}
+
+// openArgs are the configuration of a node. Fresh refuses a database in which
+// there is something already: who measures must not send what is somebody's.
+type openArgs struct {
+	Config *config.Config `json:"config"`
+	Fresh  bool           `json:"fresh"`
+}
+
+// opened is where a node listens and a token of its main environment.
+type opened struct {
+	URL   string `json:"url"`
+	Token string `json:"token"`
+}
+
+func (n *node) do(ctx context.Context, what string, args json.RawMessage) (any, error) {
+	if what != "open" {
+		return nil, fmt.Errorf("a node cannot %q", what)
+	}
+	var a openArgs
+	if err := json.Unmarshal(args, &a); err != nil {
+		return nil, err
+	}
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	running, err := app.Open(ctx, a.Config, log, "bench")
+	if err != nil {
+		return nil, err
+	}
+	token, err := newToken(ctx, running.Store, a.Fresh)
+	if err != nil {
+		running.Close()
+		return nil, err
+	}
+	ctx, n.stop = context.WithCancel(ctx)
+	n.running.Go(func() {
+		if err := running.Run(ctx); err != nil {
+			log.ErrorContext(ctx, "node", "error", err)
+		}
+	})
+	return opened{running.URL, token}, nil
+}
+
+func (n *node) close() {
+	if n.stop != nil {
+		n.stop()
+	}
+	n.running.Wait()
+}
+
+var errInUse = errors.New("-database: there are applications in it; a benchmark needs an empty database")
+
+func newToken(ctx context.Context, s *store.Store, fresh bool) (string, error) {
+	environment, err := s.Environment(ctx, store.MainEnvironment)
+	if err != nil {
+		return "", err
+	}
+	if fresh {
+		there, err := s.Applications(ctx, environment, store.ApplicationFilter{}, store.Page{Limit: 1})
+		if err != nil {
+			return "", err
+		}
+		if len(there) > 0 {
+			return "", errInUse
+		}
+	}
+	secret := auth.NewToken(auth.BearerPrefix)
+	_, err = s.CreateToken(ctx, webhook.Token{Environment: environment, Hint: auth.Hint(secret)}, auth.Hash(secret))
+	return secret, err
+}
+
+// remote is a node as its clients see it.
+type remote struct {
+	*process
+	opened
+	client http.Client
+}
+
+// openNode starts a node on a fresh database, or one that this benchmark has
+// filled, and waits until it listens.
+func (b *run) openNode(ctx context.Context, cfg *config.Config, fresh bool) (*remote, error) {
+	p, err := b.start(roleNode)
+	if err != nil {
+		return nil, err
+	}
+	n := &remote{process: p}
+	if err := p.ask(ctx, "open", openArgs{cfg, fresh}, &n.opened); err != nil {
+		p.stop()
+		return nil, err
+	}
+	return n, nil
+}
+
+// address is the node's "host:port".
+func (n *remote) address() string { return n.URL[len("http://"):] }
+
+// post makes something through the API and returns its id.
+func (n *remote) post(ctx context.Context, path string, in any) (id string, err error) {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return "", err
+	}
+	q, err := http.NewRequestWithContext(ctx, http.MethodPost, n.URL+path, bytes.NewReader(body))
+	if err != nil {
+		return "", err
+	}
+	q.Header.Set("Authorization", "Bearer "+n.Token)
+	q.Header.Set("Content-Type", "application/json")
+	answer, err := n.client.Do(q)
+	if err != nil {
+		return "", err
+	}
+	text, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
+	if err = errors.Join(err, answer.Body.Close()); err != nil {
+		return "", err
+	}
+	if answer.StatusCode/100 != 2 {
+		return "", fmt.Errorf("POST %s: answered %d: %s", path, answer.StatusCode, text)
+	}
+	var made struct {
+		ID string `json:"id"`
+	}
+	return made.ID, json.Unmarshal(text, &made)
+}
+
+// application makes an application with an endpoint at each of the URLs, and
+// returns the path for its messages.
+func (n *remote) application(ctx context.Context, name, secret string, urls ...string) (messages string, err error) {
+	app, err := n.post(ctx, "/api/v1/app", map[string]any{"name": name})
+	if err != nil {
+		return "", err
+	}
+	path := "/api/v1/app/" + app
+	for _, url := range urls {
+		if _, err := n.post(ctx, path+"/endpoint", map[string]any{"url": url, "secret": secret}); err != nil {
+			return "", err
+		}
+	}
+	return path + "/msg", nil
+}
