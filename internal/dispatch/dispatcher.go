@@ -328,8 +328,13 @@ func (d *Dispatcher) Send(jobs []webhook.Job) {
 }
 
 // Waiting implements ingest.Dispatcher.
-func (d *Dispatcher) Waiting(w webhook.Delivery) {
-	d.step(func(c *core, now time.Time) { c.waiting(w.Endpoint, kindOf(&w), w.DueAt, now) })
+func (d *Dispatcher) Waiting(deliveries []webhook.Delivery) {
+	d.step(func(c *core, now time.Time) {
+		for i := range deliveries {
+			w := &deliveries[i]
+			c.waiting(w.Endpoint, kindOf(w), w.DueAt, now)
+		}
+	})
 }
 
 // Changed implements ingest.Dispatcher.

@@ -17,8 +17,8 @@ type Dispatcher interface {
 	Release(endpoint webhook.ID, n int)
 	// Send hands over deliveries that are stored and hold a place.
 	Send(jobs []webhook.Job)
-	// Waiting says that a delivery waits unclaimed until it is due.
-	Waiting(d webhook.Delivery)
+	// Waiting says that deliveries wait unclaimed until they are due.
+	Waiting(deliveries []webhook.Delivery)
 	// Changed says that an endpoint is not what it was: its configuration, or
 	// that it was enabled, disabled or deleted.
 	Changed(endpoint webhook.ID)

@@ -16,6 +16,9 @@ type Event struct {
 	At time.Time
 	// Dataset is the full name of the dataset at that moment.
 	Dataset string
+	// Subject is the name of the sample it is about; empty for a dataset or a
+	// release.
+	Subject string
 	// Object is the thing after the change; before it, when it is gone.
 	Object Object
 	// Text is one line for people.

@@ -122,7 +122,7 @@ func ReplyDeleted(d *Dataset, i *Issue, at time.Time) Event {
 
 func (i *Issue) event(d *Dataset, eventType string, at time.Time, text string) Event {
 	return Event{
-		Type: eventType, At: at, Dataset: d.FullName(), Object: i.Object(), Text: text,
+		Type: eventType, At: at, Dataset: d.FullName(), Subject: i.Sample.Name(), Object: i.Object(), Text: text,
 		sheds: []shed{{"comments", i.newest}},
 	}
 }

@@ -147,7 +147,7 @@ func LabelDeleted(d *Dataset, s *Sample, l *Label, at time.Time) Event {
 
 func (l *Label) event(d *Dataset, s *Sample, eventType string, at time.Time, text string) Event {
 	return Event{
-		Type: eventType, At: at, Dataset: d.FullName(), Object: l.Object(d, s), Text: l.subject(s) + text,
+		Type: eventType, At: at, Dataset: d.FullName(), Subject: s.Name(), Object: l.Object(d, s), Text: l.subject(s) + text,
 		sheds: []shed{emptied("attributes", "null")},
 	}
 }

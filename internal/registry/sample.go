@@ -126,7 +126,7 @@ func SampleDeleted(d *Dataset, s *Sample, at time.Time) Event {
 
 func (s *Sample) event(d *Dataset, eventType string, at time.Time, text string) Event {
 	return Event{
-		Type: eventType, At: at, Dataset: d.FullName(), Object: s.Object(d), Text: text,
+		Type: eventType, At: at, Dataset: d.FullName(), Subject: s.Name(), Object: s.Object(d), Text: text,
 		sheds: []shed{emptied("attributes", "null"), emptied("metadata", "{}"), emptied("readme", `""`)},
 	}
 }

@@ -46,8 +46,7 @@ func (t *tx) application(appID webhook.ID) (*application, error) {
 	if a := t.apps[appID]; a != nil {
 		return a, nil
 	}
-	var version int64
-	err := t.row(`SELECT config_version FROM application WHERE id = $1 AND deleted_at IS NULL`, key(appID)).Scan(&version)
+	version, err := t.configVersion(appID)
 	if err != nil {
 		return nil, err
 	}
@@ -60,6 +59,11 @@ func (t *tx) application(appID webhook.ID) (*application, error) {
 	}
 	t.apps[appID] = a
 	return a, nil
+}
+
+func (t *tx) configVersion(appID webhook.ID) (version int64, err error) {
+	err = t.row(`SELECT config_version FROM application WHERE id = $1 AND deleted_at IS NULL`, key(appID)).Scan(&version)
+	return version, err
 }
 
 func (t *tx) loadApplication(appID webhook.ID) (*application, error) {

@@ -9,18 +9,27 @@ import (
 	"time"
 )
 
-// insertAttempt stores an attempt under a new id, which it sets.
-func (t *tx) insertAttempt(a *webhook.Attempt) error {
-	a.ID = t.s.ids.New(time.Now())
-	_, err := t.exec(`
-		INSERT INTO attempt (id, application_id, message_id, endpoint_id, replay, number, outcome, ends, status_code, url,
-			started_at, dns, connect, tls, first_byte, total, request_head, response_head, response, error)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`,
-		key(a.ID), key(a.Application), key(a.Message), key(a.Endpoint), a.Replay, a.Number,
-		int(a.Outcome), int(a.Ends), a.StatusCode, a.URL, webhook.Micros(a.StartedAt),
-		a.Timings.DNS.Microseconds(), a.Timings.Connect.Microseconds(), a.Timings.TLS.Microseconds(),
-		a.Timings.FirstByte.Microseconds(), a.Timings.Total.Microseconds(),
-		notNil(a.RequestHead), notNil(a.ResponseHead), notNil(a.Response), a.Error)
+var attemptSet = newSet("attempt", "id BYTEA", "application_id BYTEA", "message_id BYTEA", "endpoint_id BYTEA", "replay BIGINT",
+	"number BIGINT", "outcome BIGINT", "ends BIGINT", "status_code BIGINT", "url TEXT", "started_at BIGINT", "dns BIGINT",
+	"connect BIGINT", "tls BIGINT", "first_byte BIGINT", "total BIGINT", "request_head BYTEA", "response_head BYTEA",
+	"response BYTEA", "error TEXT")
+
+// insertAttempts stores attempts under new ids, which it sets.
+func (t *tx) insertAttempts(attempts []webhook.Attempt) error {
+	rows := make([][]any, len(attempts))
+	at := time.Now()
+	for i := range attempts {
+		a := &attempts[i]
+		a.ID = t.s.ids.New(at)
+		rows[i] = []any{
+			key(a.ID), key(a.Application), key(a.Message), key(a.Endpoint), a.Replay, int64(a.Number),
+			int64(a.Outcome), int64(a.Ends), int64(a.StatusCode), a.URL, webhook.Micros(a.StartedAt),
+			a.Timings.DNS.Microseconds(), a.Timings.Connect.Microseconds(), a.Timings.TLS.Microseconds(),
+			a.Timings.FirstByte.Microseconds(), a.Timings.Total.Microseconds(),
+			notNil(a.RequestHead), notNil(a.ResponseHead), notNil(a.Response), a.Error,
+		}
+	}
+	_, _, err := t.insert(attemptSet, rows)
 	return err
 }
 

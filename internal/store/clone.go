@@ -162,8 +162,8 @@ func (c *clone) copySample(t *tx, from *registry.Sample) error {
 
 // keep stores an event until the clone is whole.
 func (c *clone) keep(t *tx, e registry.Event) error {
-	_, err := t.exec(`INSERT INTO clone_event (dataset_id, number, event_type, payload, created_at) VALUES ($1, $2, $3, $4, $5)`,
-		key(c.made.ID), c.number, e.Type, e.Payload(t.s.cfg.MaxEvent), webhook.Micros(e.At))
+	_, err := t.exec(`INSERT INTO clone_event (dataset_id, number, event_type, subject, payload, created_at) VALUES ($1, $2, $3, $4, $5, $6)`,
+		key(c.made.ID), c.number, e.Type, e.Subject, e.Payload(t.s.cfg.MaxEvent), webhook.Micros(e.At))
 	c.number++
 	return err
 }
@@ -233,10 +233,10 @@ func (s *Store) SendCloneEvents(ctx context.Context) (more bool, err error) {
 		if err != nil {
 			return err
 		}
-		rows, err := t.query(`SELECT number, event_type, payload, created_at FROM clone_event WHERE dataset_id = $1 ORDER BY number LIMIT $2`,
+		rows, err := t.query(`SELECT number, event_type, subject, payload, created_at FROM clone_event WHERE dataset_id = $1 ORDER BY number LIMIT $2`,
 			key(dataset), slice)
 		kept, err := collect(rows, err, func(row scanner) (e keptEvent, err error) {
-			err = row.Scan(&e.number, &e.eventType, &e.payload, intoTime{&e.at})
+			err = row.Scan(&e.number, &e.eventType, &e.subject, &e.payload, intoTime{&e.at})
 			return e, err
 		})
 		if err != nil {
@@ -258,23 +258,23 @@ func (s *Store) SendCloneEvents(ctx context.Context) (more bool, err error) {
 type keptEvent struct {
 	number    int64
 	eventType string
+	subject   string
 	payload   []byte
 	at        time.Time
 }
 
 // sendKept turns kept events into messages, or forgets them.
 func (t *tx) sendKept(dataset webhook.ID, owner registry.Account, fullName string, kept []keptEvent, send bool) error {
+	var messages []*webhook.Message
 	for _, e := range kept {
 		if _, err := t.exec(`DELETE FROM clone_event WHERE dataset_id = $1 AND number = $2`, key(dataset), e.number); err != nil {
 			return err
 		}
-		if !send {
-			continue
-		}
-		m := &webhook.Message{Application: owner.Application, EventType: e.eventType, Dataset: fullName, Payload: e.payload, CreatedAt: e.at}
-		if err := t.addMessage(m); err != nil {
-			return err
+		if send {
+			messages = append(messages, &webhook.Message{
+				Application: owner.Application, EventType: e.eventType, Dataset: fullName, Subject: e.subject, Payload: e.payload, CreatedAt: e.at,
+			})
 		}
 	}
-	return nil
+	return t.addMessages(messages)
 }

@@ -132,13 +132,26 @@ func (t *tx) administered(caller webhook.ID, ref DatasetRef) (*registry.Dataset,
 // emit records an event for the owner of a dataset, when the owner has
 // webhooks enabled.
 func (t *tx) emit(owner *registry.Account, e registry.Event) error {
+	return t.emitAll(owner, []registry.Event{e})
+}
+
+func (t *tx) eventMessage(owner *registry.Account, e *registry.Event) *webhook.Message {
+	return &webhook.Message{
+		Application: owner.Application, EventType: e.Type, Dataset: e.Dataset, Subject: e.Subject,
+		Payload: e.Payload(t.s.cfg.MaxEvent), CreatedAt: e.At,
+	}
+}
+
+// emitAll records events for the owner of a dataset, in one go.
+func (t *tx) emitAll(owner *registry.Account, events []registry.Event) error {
 	if !owner.WebhooksEnabled {
 		return nil
 	}
-	return t.addMessage(&webhook.Message{
-		Application: owner.Application, EventType: e.Type, Dataset: e.Dataset,
-		Payload: e.Payload(t.s.cfg.MaxEvent), CreatedAt: e.At,
-	})
+	messages := make([]*webhook.Message, len(events))
+	for i := range events {
+		messages[i] = t.eventMessage(owner, &events[i])
+	}
+	return t.addMessages(messages)
 }
 
 // now is the time of a change, as precise as it is stored.

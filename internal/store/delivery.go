@@ -11,11 +11,11 @@ import (
 
 // The lanes of the queue; see the table.
 const (
-	firstLane = 0
-	retryLane = 1
+	firstLane int64 = 0
+	retryLane int64 = 1
 )
 
-func laneOf(d *webhook.Delivery) int {
+func laneOf(d *webhook.Delivery) int64 {
 	if d.First() {
 		return firstLane
 	}
@@ -27,27 +27,24 @@ func (s *Store) lease() string {
 	return fmt.Sprintf("%s + %d", s.dialect.clock, s.cfg.Lease.Microseconds())
 }
 
-// insertDelivery stores an open delivery; one with a claim is claimed by this
-// node.
-func (t *tx) insertDelivery(d *webhook.Delivery) error {
+// newDeliverySet is how open deliveries are stored. Those with a claim are
+// claimed by this node.
+func (s *Store) newDeliverySet() *set {
+	return newSet("delivery", "message_id BYTEA", "endpoint_id BYTEA", "replay BIGINT", "application_id BYTEA", "lane BIGINT",
+		"created_at BIGINT", "due_at BIGINT", "owner BYTEA", "claim BIGINT",
+		"attempts = 0", "calls = 0", "held_since = 0", "lease_until = "+s.lease())
+}
+
+func (t *tx) deliveryRow(d *webhook.Delivery) []any {
 	var owner any
 	if d.Claim > 0 {
 		owner = key(t.s.node)
 	}
-	n, err := t.exec(t.s.insertDelivery,
+	return []any{
 		key(d.Message), key(d.Endpoint), d.Replay, key(d.Application), laneOf(d), webhook.Micros(d.CreatedAt),
-		webhook.Micros(d.DueAt), owner, d.Claim)
-	if err == nil && n == 0 {
-		return fmt.Errorf("delivery of %s: %w", webhook.MessageID.Format(d.Message), webhook.ErrConflict)
+		webhook.Micros(d.DueAt), owner, d.Claim,
 	}
-	return err
 }
-
-const insertDelivery = `
-	INSERT INTO delivery (message_id, endpoint_id, replay, application_id, lane, attempts, calls, created_at, due_at,
-		held_since, owner, claim, lease_until)
-	VALUES ($1, $2, $3, $4, $5, 0, 0, $6, $7, 0, $8, $9, %s)
-	ON CONFLICT DO NOTHING`
 
 // claimDeliveries takes the oldest due rows of one lane of an endpoint.
 const claimDeliveries = `
@@ -110,7 +107,7 @@ func (t *tx) claim(e *webhook.Endpoint, limit int, retriesOnly bool) ([]webhook.
 	return jobs, nil
 }
 
-func (t *tx) claimLane(jobs []webhook.Job, e *webhook.Endpoint, lane, limit int) ([]webhook.Job, error) {
+func (t *tx) claimLane(jobs []webhook.Job, e *webhook.Endpoint, lane int64, limit int) ([]webhook.Job, error) {
 	now := time.Now()
 	rows, err := t.query(t.s.claimDeliveries, key(t.s.node), key(e.ID), lane, now.UnixMicro(), limit)
 	claimed, err := collect(rows, err, func(row scanner) (webhook.Job, error) {
@@ -124,7 +121,7 @@ func (t *tx) claimLane(jobs []webhook.Job, e *webhook.Endpoint, lane, limit int)
 	return append(jobs, claimed...), err
 }
 
-func (t *tx) nextDue(endpoint webhook.ID, lane int) (due time.Time, err error) {
+func (t *tx) nextDue(endpoint webhook.ID, lane int64) (due time.Time, err error) {
 	err = t.row(`SELECT min(due_at) FROM delivery WHERE endpoint_id = $1 AND lane = $2 AND owner IS NULL`,
 		key(endpoint), lane).Scan(intoTime{&due})
 	return due, err
@@ -154,144 +151,8 @@ func (t *tx) cancelWaiting(endpoint webhook.ID, e *webhook.Endpoint, limit int) 
 		if e != nil {
 			canceled[i].URL, canceled[i].Error = e.URL, "The endpoint was disabled."
 		}
-		if err := t.insertAttempt(&canceled[i]); err != nil {
-			return err
-		}
 	}
-	return nil
-}
-
-// Record stores an attempt and what follows from it for its delivery and its
-// endpoint. When the claim has been lost meanwhile (the delivery was canceled,
-// succeeded by a replay, or claimed by another node), the attempt is kept as
-// evidence and changes nothing.
-func (s *Store) Record(ctx context.Context, r *webhook.Record) error {
-	err := s.write(ctx, func(t *tx) error {
-		held, err := t.settle(r)
-		if err != nil {
-			return err
-		}
-		a := r.Attempt
-		if !held {
-			a.Ends = webhook.Pending
-		}
-		if err := t.insertAttempt(&a); err != nil || !held {
-			return err
-		}
-		if err := t.tellAttempt(r, a.ID); err != nil {
-			return err
-		}
-		return t.consequences(r)
-	})
-	if err != nil {
-		return fmt.Errorf("record attempt %d of %s: %w", r.Number, webhook.MessageID.Format(r.Message), err)
-	}
-	return nil
-}
-
-// settle ends or postpones the delivery, if this node still holds its claim.
-func (t *tx) settle(r *webhook.Record) (held bool, err error) {
-	var n int64
-	if r.Retry.IsZero() {
-		n, err = t.exec(`DELETE FROM delivery WHERE message_id = $1 AND endpoint_id = $2 AND replay = $3 AND claim = $4 AND owner IS NOT NULL`,
-			key(r.Message), key(r.Endpoint), r.Replay, r.Claim)
-		return n > 0, err
-	}
-	n, err = t.exec(`
-		UPDATE delivery SET owner = NULL, lane = 1, due_at = $5, attempts = $6, calls = $7, held_since = $8
-		WHERE message_id = $1 AND endpoint_id = $2 AND replay = $3 AND claim = $4 AND owner IS NOT NULL`,
-		key(r.Message), key(r.Endpoint), r.Replay, r.Claim,
-		webhook.Micros(r.Retry), r.Attempts, r.Calls, webhook.Micros(r.HeldSince))
-	if err == nil && n > 0 {
-		t.waiting(webhook.Delivery{DeliveryKey: r.DeliveryKey, Calls: r.Calls, DueAt: r.Retry})
-	}
-	return n > 0, err
-}
-
-// consequences are what an ended delivery means beyond itself.
-func (t *tx) consequences(r *webhook.Record) error {
-	switch {
-	case r.Disable != "":
-		return t.disable(r.Endpoint, r.Disable, r.StartedAt)
-	case r.Ends == webhook.Succeeded && r.Trigger() == webhook.Manual:
-		// The message has arrived: what was planned for it is no longer needed.
-		if err := t.endPlanned(r); err != nil {
-			return err
-		}
-	case r.Ends == webhook.Failed && r.Trigger() == webhook.Scheduled:
-		return t.failing(r.Endpoint)
-	}
-	if r.Healed {
-		t.changed(r.Endpoint)
-		_, err := t.exec(`UPDATE endpoint SET failing_since = 0 WHERE id = $1`, key(r.Endpoint))
-		return err
-	}
-	return nil
-}
-
-// endPlanned ends the planned delivery of a message that a replay has brought
-// home.
-func (t *tx) endPlanned(r *webhook.Record) error {
-	a := webhook.Attempt{
-		Application: r.Application, DeliveryKey: webhook.DeliveryKey{Message: r.Message, Endpoint: r.Endpoint},
-		Outcome: webhook.NotSent, Ends: webhook.Succeeded, URL: r.URL, StartedAt: time.Now(), Error: "A replay succeeded.",
-	}
-	err := t.change(`DELETE FROM delivery WHERE message_id = $1 AND endpoint_id = $2 AND replay = 0 RETURNING calls + 1`,
-		key(a.Message), key(a.Endpoint)).Scan(&a.Number)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return t.insertAttempt(&a)
-}
-
-// failing notes that a delivery has used up its retries, and disables an
-// endpoint that has done nothing but fail for too long.
-func (t *tx) failing(endpoint webhook.ID) error {
-	now := time.Now()
-	var since time.Time
-	err := t.change(`
-		UPDATE endpoint SET failing_since = CASE failing_since WHEN 0 THEN $2 ELSE failing_since END
-		WHERE id = $1 AND deleted_at IS NULL AND NOT disabled RETURNING failing_since`,
-		key(endpoint), now.UnixMicro()).Scan(intoTime{&since})
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return nil
-	case err != nil:
-		return err
-	case t.s.cfg.DisableAfter >= 0 && now.Sub(since) > t.s.cfg.DisableAfter:
-		return t.disable(endpoint, fmt.Sprintf("Nothing but failures since %s.", since.Format("2 January 2006 15:04 UTC")), since)
-	}
-	t.changed(endpoint)
-	return nil
-}
-
-// disable switches an endpoint off for a reason that its owner will read. What
-// is open for it is canceled when the dispatcher next looks.
-func (t *tx) disable(endpoint webhook.ID, reason string, failSince time.Time) error {
-	now := time.Now().UnixMicro()
-	var app webhook.ID
-	err := t.change(`
-		UPDATE endpoint SET disabled = TRUE, disabled_reason = $2, disabled_at = $3, updated_at = $3
-		WHERE id = $1 AND deleted_at IS NULL AND NOT disabled RETURNING application_id`,
-		key(endpoint), reason, now).Scan(id(&app))
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	t.changed(endpoint)
-	if err := t.touch(app); err != nil {
-		return err
-	}
-	e, err := t.s.scanEndpoint(t.row(selectEndpoint+` WHERE id = $1`, key(endpoint)))
-	if err != nil {
-		return err
-	}
-	return t.tellDisabled(e, failSince, "automatic")
+	return t.insertAttempts(canceled)
 }
 
 // Resend makes a new delivery of a message to an endpoint, whatever the
@@ -329,9 +190,9 @@ func (t *tx) replay(m *webhook.Message, endpoint webhook.ID) error {
 		Application: m.Application, CreatedAt: now, DueAt: now,
 	}
 	for {
-		err := t.insertDelivery(&d)
-		if !errors.Is(err, webhook.ErrConflict) {
-			t.waiting(d)
+		n, _, err := t.insert(t.s.deliverySet, [][]any{t.deliveryRow(&d)})
+		if err != nil || n > 0 {
+			t.waits = append(t.waits, d)
 			return err
 		}
 		d.Replay++ // another replay in the same microsecond
@@ -398,7 +259,7 @@ func (s *Store) Unclaim(ctx context.Context, jobs []webhook.Job) error {
 				return err
 			}
 			if n > 0 {
-				t.waiting(j.Delivery)
+				t.waits = append(t.waits, j.Delivery)
 			}
 		}
 		return nil

@@ -44,10 +44,10 @@ func (r *recorder) Send(jobs []webhook.Job) {
 	r.sent = append(r.sent, jobs...)
 }
 
-func (r *recorder) Waiting(d webhook.Delivery) {
+func (r *recorder) Waiting(ds []webhook.Delivery) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.waiting = append(r.waiting, d)
+	r.waiting = append(r.waiting, ds...)
 }
 
 func (r *recorder) Changed(e webhook.ID) {

@@ -29,6 +29,10 @@ type dialect struct {
 	// writers is how many units may be committed side by side, batch how many
 	// one transaction may hold.
 	writers, batch int
+	// sets says that rows are written in sets. Then messages and records have
+	// committers of their own, with up to hotBatch of them in a transaction.
+	sets                bool
+	ingesters, hotBatch int
 	// within is a condition: the text of parameter %d is part of the column %s.
 	within string
 	// clock is the database's own time in microseconds, as an expression.
@@ -41,7 +45,7 @@ var (
 		clock: `CAST(unixepoch('subsec') * 1000000 AS BIGINT)`,
 	}
 	postgresDialect = dialect{
-		name: "postgres", begin: "BEGIN", writers: 8, batch: 1, within: `strpos(%[2]s, $%[1]d) > 0`,
+		name: "postgres", begin: "BEGIN", writers: 8, batch: 1, sets: true, ingesters: 2, hotBatch: 512, within: `strpos(%[2]s, $%[1]d) > 0`,
 		forUpdate: " FOR UPDATE", skipLocked: " FOR UPDATE SKIP LOCKED",
 		clock: `CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)`,
 	}
@@ -87,10 +91,14 @@ func isDatabase(err error) bool {
 	return lite || pg
 }
 
+// errRaced means that another node has committed what this transaction found
+// missing before.
+var errRaced = errors.New("another node was faster")
+
 // isTransient reports whether the same unit, run again now, may well succeed.
 func isTransient(err error) bool {
 	e, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && (e.Code == pgSerializationFailure || e.Code == pgDeadlock)
+	return ok && (e.Code == pgSerializationFailure || e.Code == pgDeadlock) || errors.Is(err, errRaced)
 }
 
 // isUnavailable reports whether the database could not do the work, whatever

@@ -212,11 +212,7 @@ func (t *tx) saveEndpoint(e *webhook.Endpoint) error {
 
 // changed tells the dispatcher, once the change is durable.
 func (t *tx) changed(endpoint webhook.ID) {
-	t.onCommit(func() {
-		if d := t.s.dispatcher; d != nil {
-			d.Changed(endpoint)
-		}
-	})
+	t.changes = append(t.changes, endpoint)
 }
 
 // DeleteEndpoint removes an endpoint. Its history stays; its open deliveries

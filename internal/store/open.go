@@ -31,12 +31,13 @@ type Store struct {
 
 	writes *sql.DB
 	reads  *sql.DB
-	units  *group[unit]
 	stmts  sync.Map // query → *sql.Stmt of reads
 	lock   *os.File
 
-	// statements that name the database's clock
-	insertDelivery, claimDeliveries string
+	committers committers
+	// what names the database's clock
+	deliverySet     *set
+	claimDeliveries string
 
 	// work tells upkeep that there is something to do.
 	work chan struct{}
@@ -94,17 +95,13 @@ func Open(ctx context.Context, database string, sealer *auth.Sealer, log *slog.L
 	}
 	s := &Store{dialect: d, sealer: sealer, log: log, cfg: cfg, apps: newAppCache(), work: make(chan struct{}, 1), tasks: make(chan struct{}, 1)}
 	s.node = s.ids.New(time.Now())
-	s.insertDelivery = fmt.Sprintf(insertDelivery, s.lease())
+	s.deliverySet = s.newDeliverySet()
 	s.claimDeliveries = fmt.Sprintf(claimDeliveries, s.lease(), d.skipLocked)
 	if err := s.open(ctx, database); err != nil {
 		s.Close()
 		return nil, translate(err)
 	}
-	committers := make([]commit[unit], d.writers)
-	for i := range committers {
-		committers[i] = (&writer{s: s}).run
-	}
-	s.units = newGroup(d.batch, committers...)
+	s.startCommitters()
 	if err := s.prepareData(ctx); err != nil {
 		s.Close()
 		return nil, err
@@ -192,9 +189,7 @@ func (s *Store) signal() {
 
 // Close finishes the writes that are queued and lets go of the database.
 func (s *Store) Close() {
-	if s.units != nil {
-		s.units.close()
-	}
+	s.committers.close()
 	s.stmts.Range(func(_, stmt any) bool {
 		if stmt, ok := stmt.(*sql.Stmt); ok {
 			_ = stmt.Close()
@@ -216,10 +211,6 @@ func (s *Store) Close() {
 func (s *Store) Ping(ctx context.Context) error {
 	return translate(s.reads.PingContext(ctx))
 }
-
-// write runs a unit and returns when it is durable. ctx bounds the wait, not
-// the work.
-func (s *Store) write(ctx context.Context, u unit) error { return s.units.do(ctx, u) }
 
 // query reads rows as of the last commit.
 func (s *Store) query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {

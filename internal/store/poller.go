@@ -86,7 +86,7 @@ func (s *Store) Poll(ctx context.Context, app webhook.ID, from Position, since t
 }
 
 func (s *Store) pollQuery(app webhook.ID, from Position, since time.Time) (query string, args []any) {
-	columns := `SELECT id, application_id, event_id, event_type, payload, channels, tags, dataset, created_at, expires_at, `
+	columns := `SELECT id, application_id, event_id, event_type, payload, channels, tags, dataset, subject, created_at, expires_at, `
 	floor := webhook.FloorID(since)
 	if s.dialect.name == sqliteDialect.name {
 		if slices.Compare(floor[:], from.message[:]) < 0 {

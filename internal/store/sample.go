@@ -289,7 +289,7 @@ func (t *tx) addSamples(d *registry.Dataset, caller registry.Account, list []reg
 	made := make([]*registry.Sample, len(list))
 	assignees := t.assignees(d)
 	at := now()
-	var created int64
+	var events []registry.Event
 	for i, fields := range list {
 		if err := assignees.check(fields); err != nil {
 			return nil, err
@@ -310,12 +310,12 @@ func (t *tx) addSamples(d *registry.Dataset, caller registry.Account, list []reg
 			continue
 		}
 		made[i] = sample
-		created++
-		if err := t.emit(&d.Owner, registry.SampleCreated(d, sample, at)); err != nil {
-			return nil, err
-		}
+		events = append(events, registry.SampleCreated(d, sample, at))
 	}
-	return made, t.countSamples(d, created)
+	if err := t.emitAll(&d.Owner, events); err != nil {
+		return nil, err
+	}
+	return made, t.countSamples(d, int64(len(events)))
 }
 
 // countSamples keeps the number of a dataset's samples.
@@ -436,6 +436,7 @@ func (s *Store) DeleteSamples(ctx context.Context, caller webhook.ID, ref Datase
 
 func (t *tx) deleteSamples(d *registry.Dataset, ids []webhook.ID) (deleted int64, err error) {
 	at := now()
+	var events []registry.Event
 	for _, sampleID := range ids {
 		sample, err := scanSample(t.row(selectSample+` WHERE s.id = $1 AND s.dataset_id = $2`, key(sampleID), key(d.ID)))
 		if errors.Is(err, sql.ErrNoRows) {
@@ -447,11 +448,12 @@ func (t *tx) deleteSamples(d *registry.Dataset, ids []webhook.ID) (deleted int64
 		if err := t.removeSample(d, sampleID); err != nil {
 			return 0, err
 		}
-		deleted++
-		if err := t.emit(&d.Owner, registry.SampleDeleted(d, sample, at)); err != nil {
-			return 0, err
-		}
+		events = append(events, registry.SampleDeleted(d, sample, at))
 	}
+	if err := t.emitAll(&d.Owner, events); err != nil {
+		return 0, err
+	}
+	deleted = int64(len(events))
 	return deleted, t.countSamples(d, -deleted)
 }
 

@@ -23,6 +23,12 @@ type tx struct {
 	undo   []func()
 	// apps is the configuration that this transaction has already checked.
 	apps map[webhook.ID]*application
+	// What the dispatcher is told once the transaction is durable.
+	sends   []webhook.Job
+	waits   []webhook.Delivery
+	changes []webhook.ID
+	// hours are the attempts that the transaction adds to the hourly counts.
+	hours map[hourKey]int64
 }
 
 // onCommit calls f once the transaction is durable.
@@ -97,7 +103,7 @@ func (f failed) Scan(...any) error { return f.err }
 // unit is a piece of work that is done whole or not at all.
 type unit func(*tx) error
 
-// writer owns a write connection and commits batches of units on it.
+// writer owns a write connection and commits batches of work on it.
 type writer struct {
 	s     *Store
 	conn  *sql.Conn
@@ -110,22 +116,22 @@ const maxConflicts = 5
 
 // run brings a batch through in one transaction. A unit that fails before it
 // has written anything gets its own error; any other failure is the batch's.
-func (w *writer) run(units []unit) ([]error, error) {
+func (w *writer) run(batch []work) ([]error, error) {
 	for n := 1; ; n++ {
-		answers, err := w.once(units)
+		answers, err := w.once(batch)
 		if err == nil || !isTransient(err) || n == maxConflicts {
 			return answers, translate(err)
 		}
 	}
 }
 
-func (w *writer) once(units []unit) ([]error, error) {
+func (w *writer) once(batch []work) ([]error, error) {
 	ctx := context.Background()
 	if err := w.connect(ctx); err != nil {
 		return nil, err
 	}
-	t := &tx{s: w.s, conn: w.conn, stmts: w.stmts, apps: map[webhook.ID]*application{}}
-	answers, err := t.runAll(units)
+	t := &tx{s: w.s, conn: w.conn, stmts: w.stmts, apps: map[webhook.ID]*application{}, hours: map[hourKey]int64{}}
+	answers, err := t.runAll(batch)
 	if err != nil {
 		_, rollbackErr := w.conn.ExecContext(ctx, "ROLLBACK")
 		for _, v := range slices.Backward(t.undo) {
@@ -141,24 +147,25 @@ func (w *writer) once(units []unit) ([]error, error) {
 	for _, f := range t.commit {
 		f()
 	}
+	t.tell()
 	return answers, nil
 }
 
-func (t *tx) runAll(units []unit) ([]error, error) {
-	if _, err := t.conn.ExecContext(context.Background(), t.s.dialect.begin); err != nil {
-		return nil, err
+// tell hands to the dispatcher what has become durable.
+func (t *tx) tell() {
+	d := t.s.dispatcher
+	if d == nil {
+		return
 	}
-	answers := make([]error, len(units))
-	for i, u := range units {
-		t.wrote = false
-		err := u(t)
-		if err != nil && (t.wrote || isBroken(err)) {
-			return nil, err
-		}
-		answers[i] = translate(err)
+	for _, e := range t.changes {
+		d.Changed(e)
 	}
-	_, err := t.conn.ExecContext(context.Background(), "COMMIT")
-	return answers, err
+	if len(t.sends) > 0 {
+		d.Send(t.sends)
+	}
+	if len(t.waits) > 0 {
+		d.Waiting(t.waits)
+	}
 }
 
 // isBroken reports whether err came from the database, after which PostgreSQL

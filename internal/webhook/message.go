@@ -16,7 +16,10 @@ type Message struct {
 	Tags      []string
 	// Dataset is the "owner/name" that a registry event is about; empty for
 	// messages of other producers.
-	Dataset   string
+	Dataset string
+	// Subject is the name of the sample that a registry event is about; empty
+	// when it is about none.
+	Subject   string
 	CreatedAt time.Time
 	// ExpiresAt is when the payload is dropped; zero when it is kept for as long
 	// as the message.

@@ -149,6 +149,7 @@ CREATE TABLE message (
     channels       TEXT,
     tags           TEXT,
     dataset        TEXT,
+    subject        TEXT, -- the name of the sample that it is about
     created_at     BIGINT NOT NULL,
     expires_at     BIGINT NOT NULL, -- when the payload is dropped; 0 for with its row
     /*postgres: -- Ids are made before the commit, and commits come in any order: readers
@@ -186,6 +187,17 @@ CREATE TABLE attempt (
 );
 CREATE INDEX attempt_message ON attempt (message_id, endpoint_id, id);
 CREATE INDEX attempt_endpoint ON attempt (endpoint_id, id);
+
+-- Attempts counted by hour, endpoint, whether they succeeded, and how long they
+-- took: bucket n ends at 2^(n/2) times 0.1 ms.
+CREATE TABLE endpoint_hour (
+    hour        BIGINT NOT NULL, -- when it began, in microseconds
+    endpoint_id BYTEA NOT NULL,
+    failed      BIGINT NOT NULL, -- 0 or 1
+    bucket      BIGINT NOT NULL,
+    attempts    BIGINT NOT NULL,
+    PRIMARY KEY (hour, endpoint_id, failed, bucket)
+) /*sqlite: WITHOUT ROWID */;
 
 -- The queue: open deliveries only, so that it stays small whatever history
 -- holds. A row is deleted when its delivery ends; the attempt that ended it
@@ -364,6 +376,7 @@ CREATE TABLE clone_event (
     dataset_id BYTEA NOT NULL REFERENCES dataset (id),
     number     BIGINT NOT NULL,
     event_type TEXT NOT NULL,
+    subject    TEXT NOT NULL,
     payload    BYTEA NOT NULL,
     created_at BIGINT NOT NULL,
     PRIMARY KEY (dataset_id, number)

@@ -1,0 +1,99 @@
+package store
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fanfare/internal/webhook"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+// hourKey names a count of attempts.
+type hourKey struct {
+	hour     int64 // when it began, in microseconds
+	endpoint webhook.ID
+	failed   int64
+	bucket   int64
+}
+
+// count adds an attempt to the counts of its hour. What was not sent counts as
+// nothing.
+func (t *tx) count(a *webhook.Attempt) {
+	if a.Outcome == webhook.NotSent {
+		return
+	}
+	k := hourKey{hour: webhook.Micros(a.StartedAt.Truncate(time.Hour)), endpoint: a.Endpoint, bucket: int64(webhook.LatencyBucket(a.Timings.Total))}
+	if a.Outcome != webhook.Delivered {
+		k.failed = 1
+	}
+	t.hours[k]++
+}
+
+const (
+	addHourOne = `
+		INSERT INTO endpoint_hour (hour, endpoint_id, failed, bucket, attempts) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (hour, endpoint_id, failed, bucket) DO UPDATE SET attempts = endpoint_hour.attempts + excluded.attempts`
+	addHourAll = `
+		INSERT INTO endpoint_hour (hour, endpoint_id, failed, bucket, attempts)
+		SELECT * FROM unnest(CAST($1 AS BIGINT[]), CAST($2 AS BYTEA[]), CAST($3 AS BIGINT[]), CAST($4 AS BIGINT[]), CAST($5 AS BIGINT[]))
+		ON CONFLICT (hour, endpoint_id, failed, bucket) DO UPDATE SET attempts = endpoint_hour.attempts + excluded.attempts
+		RETURNING 1`
+)
+
+var hourKinds = []string{"BIGINT", "BYTEA", "BIGINT", "BIGINT", "BIGINT"}
+
+// storeHours writes the counts of a batch, in one order everywhere, so that
+// nodes that count for the same endpoint wait for each other and never lock
+// each other out.
+func (t *tx) storeHours() error {
+	keys := slices.SortedFunc(maps.Keys(t.hours), func(a, b hourKey) int {
+		return cmp.Or(cmp.Compare(a.hour, b.hour), bytes.Compare(a.endpoint[:], b.endpoint[:]), cmp.Compare(a.failed, b.failed),
+			cmp.Compare(a.bucket, b.bucket))
+	})
+	rows := make([][]any, len(keys))
+	for i, k := range keys {
+		rows[i] = []any{k.hour, key(k.endpoint), k.failed, k.bucket, t.hours[k]}
+	}
+	return t.changeRows(addHourOne, addHourAll, hourKinds, rows, func(int) {})
+}
+
+// EndpointHours are the counts of an endpoint's attempts, hour by hour and
+// oldest first, from the hour in which since lies. Hours without attempts are
+// left out.
+func (s *Store) EndpointHours(ctx context.Context, endpoint webhook.ID, since time.Time) ([]webhook.Hour, error) {
+	// The key begins with the hour, so that what is written now lies together:
+	// each hour is looked up by itself.
+	rows, err := s.query(ctx, `
+		WITH RECURSIVE h(hour) AS (
+			SELECT CAST($2 AS BIGINT) UNION ALL SELECT hour + 3600000000 FROM h WHERE hour + 3600000000 <= $3
+		)
+		SELECT e.hour, e.failed, e.bucket, e.attempts FROM h JOIN endpoint_hour e ON e.hour = h.hour AND e.endpoint_id = $1
+		ORDER BY e.hour`,
+		key(endpoint), webhook.Micros(since.Truncate(time.Hour)), time.Now().UnixMicro())
+	var hours []webhook.Hour
+	_, err = collect(rows, err, func(row scanner) (struct{}, error) {
+		var at time.Time
+		var failed, bucket, n int64
+		if err := row.Scan(intoTime{&at}, &failed, &bucket, &n); err != nil {
+			return struct{}{}, err
+		}
+		if len(hours) == 0 || !hours[len(hours)-1].At.Equal(at) {
+			hours = append(hours, webhook.Hour{At: at})
+		}
+		h := &hours[len(hours)-1]
+		if failed != 0 {
+			h.Failed += n
+		} else {
+			h.Succeeded += n
+		}
+		h.Latency[min(max(bucket, 0), webhook.LatencyBuckets-1)] += n
+		return struct{}{}, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("hours of endpoint %s: %w", webhook.EndpointID.Format(endpoint), err)
+	}
+	return hours, nil
+}

@@ -1,0 +1,262 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fanfare/internal/ingest"
+	"fanfare/internal/webhook"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// ingestion is a message to be stored with a delivery for every endpoint that
+// wants it.
+type ingestion struct {
+	message *webhook.Message
+	// key is the idempotency key of the request; the zero value is none.
+	key IdempotencyKey
+	// only, unless zero, narrows the fan-out to one endpoint, which must want
+	// the message all the same.
+	only webhook.ID
+}
+
+// AddMessage stores a message with a delivery for every endpoint that wants
+// it, and hands those to the dispatcher once they are durable. It sets the
+// message's ID and, where they are zero, CreatedAt and ExpiresAt. An EventID
+// that the application has used is ErrConflict, an unknown application
+// ErrNotFound.
+func (s *Store) AddMessage(ctx context.Context, m *webhook.Message) error {
+	return s.ingest(ctx, &ingestion{message: m})
+}
+
+// AddMessageOnce is AddMessage for a request that bears an idempotency key:
+// when an earlier one with the same key has made a message, m becomes that.
+func (s *Store) AddMessageOnce(ctx context.Context, m *webhook.Message, k IdempotencyKey) error {
+	return s.ingest(ctx, &ingestion{message: m, key: k})
+}
+
+// AddMessageFor is AddMessage for one endpoint alone, which must want it all
+// the same.
+func (s *Store) AddMessageFor(ctx context.Context, m *webhook.Message, endpoint webhook.ID) error {
+	return s.ingest(ctx, &ingestion{message: m, only: endpoint})
+}
+
+func (s *Store) ingest(ctx context.Context, in *ingestion) error {
+	for {
+		err := s.committers.ingestions.do(ctx, work{ingestion: in})
+		if errors.Is(err, ErrBusy) {
+			continue // its twin was in the same batch, and is there now
+		}
+		if err != nil {
+			return fmt.Errorf("add message: %w", err)
+		}
+		return nil
+	}
+}
+
+// AddMessages stores messages in one transaction. Each is answered on its own:
+// those whose EventID is taken with ErrConflict. keys holds the idempotency key
+// of each.
+func (s *Store) AddMessages(ctx context.Context, messages []*webhook.Message, keys []IdempotencyKey) (answers []error, err error) {
+	err = s.write(ctx, func(t *tx) (err error) {
+		all := make([]*ingestion, len(messages))
+		for i, m := range messages {
+			all[i] = &ingestion{message: m, key: keys[i]}
+		}
+		answers, err = t.ingestAll(all)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("add messages: %w", err)
+	}
+	for i := range answers {
+		answers[i] = translate(answers[i])
+	}
+	return answers, nil
+}
+
+// addMessage stores one message as part of a unit.
+func (t *tx) addMessage(m *webhook.Message) error { return t.addMessages([]*webhook.Message{m}) }
+
+// addMessages stores messages as part of a unit, all or none.
+func (t *tx) addMessages(messages []*webhook.Message) error {
+	all := make([]*ingestion, len(messages))
+	for i, m := range messages {
+		all[i] = &ingestion{message: m}
+	}
+	answers, err := t.ingestAll(all)
+	return errors.Join(append(answers, err)...)
+}
+
+// ingestAll stores messages with their deliveries, in sets. Each is answered
+// on its own as long as nothing was written for it.
+func (t *tx) ingestAll(all []*ingestion) (answers []error, err error) {
+	if len(all) == 0 {
+		return nil, nil
+	}
+	answers = make([]error, len(all))
+	if err := t.loadApplications(all, answers); err != nil {
+		return nil, err
+	}
+	found, err := t.answerRepeats(all, answers)
+	if err != nil {
+		return nil, err
+	}
+	fresh := make([]*ingestion, 0, len(all))
+	places := make([]int, 0, len(all))
+	for i, in := range all {
+		if answers[i] == nil && !found[i] {
+			fresh, places = append(fresh, in), append(places, i)
+		}
+	}
+	stored, err := t.insertMessages(fresh)
+	if err != nil {
+		return nil, err
+	}
+	kept := fresh[:0]
+	for n, in := range fresh {
+		if !stored[n] {
+			answers[places[n]] = fmt.Errorf("event id %q: %w", in.message.EventID, webhook.ErrConflict)
+			continue
+		}
+		kept = append(kept, in)
+	}
+	if err := t.keepKeys(kept); err != nil {
+		return nil, err
+	}
+	return answers, t.fanOut(kept)
+}
+
+// loadApplications finds the configuration of each application, as this
+// transaction sees it.
+func (t *tx) loadApplications(all []*ingestion, answers []error) error {
+	for i, in := range all {
+		_, err := t.application(in.message.Application)
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			answers[i] = fmt.Errorf("application: %w", webhook.ErrNotFound)
+		case err != nil:
+			return fmt.Errorf("application: %w", err)
+		}
+	}
+	return nil
+}
+
+// answerRepeats lets messages of repeated requests become what the first
+// request has made, and reports which these are. Of two requests with one key
+// in the same batch the second is answered with ErrBusy: it comes again in a
+// moment, and finds the first.
+func (t *tx) answerRepeats(all []*ingestion, answers []error) ([]bool, error) {
+	found := make([]bool, len(all))
+	at := now()
+	seen := map[string]bool{}
+	for i, in := range all {
+		if in.key.Hash == nil || answers[i] != nil {
+			continue
+		}
+		if seen[string(in.key.Hash)] {
+			answers[i] = ErrBusy
+			continue
+		}
+		seen[string(in.key.Hash)] = true
+		before, err := t.made(in.key, at)
+		if err != nil {
+			return nil, err
+		}
+		if before.IsZero() {
+			continue
+		}
+		m, err := scanMessage(t.row(selectMessage+` WHERE id = $1 AND application_id = $2`, key(before), key(in.message.Application)))
+		if err != nil {
+			return nil, err
+		}
+		*in.message, found[i] = m, true
+	}
+	return found, nil
+}
+
+var messageSet = newSet("message", "id BYTEA", "application_id BYTEA", "event_id TEXT", "event_type TEXT", "payload BYTEA",
+	"channels TEXT", "tags TEXT", "dataset TEXT", "subject TEXT", "created_at BIGINT", "expires_at BIGINT")
+
+// insertMessages stores messages under new ids and reports which were stored:
+// not those whose event id is taken.
+func (t *tx) insertMessages(all []*ingestion) ([]bool, error) {
+	rows := make([][]any, len(all))
+	for i, in := range all {
+		m := in.message
+		if m.CreatedAt.IsZero() {
+			m.CreatedAt = now()
+		}
+		m.ID = t.s.ids.New(m.CreatedAt)
+		rows[i] = []any{
+			key(m.ID), key(m.Application), optionalText(m.EventID), m.EventType, m.Payload, list(m.Channels), list(m.Tags),
+			optionalText(m.Dataset), optionalText(m.Subject), webhook.Micros(m.CreatedAt), webhook.Micros(m.ExpiresAt),
+		}
+	}
+	_, stored, err := t.insert(messageSet, rows)
+	which := make([]bool, len(all))
+	for i, in := range all {
+		which[i] = stored[string(in.message.ID[:])]
+	}
+	return which, err
+}
+
+var keySet = newSet("idempotency", "hash BYTEA", "expires_at BIGINT", "message_id BYTEA", "status = 1", "locked_until = 0")
+
+// keepKeys notes which messages the requests with keys have made. When another
+// node has committed a request with one of the keys in between, the batch is
+// run again, and finds it.
+func (t *tx) keepKeys(all []*ingestion) error {
+	var rows [][]any
+	for _, in := range all {
+		if in.key.Hash != nil {
+			rows = append(rows, []any{in.key.Hash, in.key.ends(in.message.CreatedAt), key(in.message.ID)})
+		}
+	}
+	n, _, err := t.insert(keySet, rows)
+	if err == nil && n < len(rows) {
+		err = errRaced
+	}
+	return err
+}
+
+// fanOut stores the deliveries of messages that were just added.
+func (t *tx) fanOut(all []*ingestion) error {
+	var claimed []webhook.Job
+	var waiting []webhook.Delivery
+	for _, in := range all {
+		endpoints := t.apps[in.message.Application].endpoints
+		if !in.only.IsZero() {
+			endpoints = slices.DeleteFunc(slices.Clone(endpoints), func(e *webhook.Endpoint) bool { return e.ID != in.only })
+		}
+		mine, others := ingest.FanOut(in.message, endpoints, t.s.dispatcher)
+		claimed, waiting = append(claimed, mine...), append(waiting, others...)
+	}
+	if len(claimed) > 0 {
+		t.onRollback(func() {
+			for i := range claimed {
+				t.s.dispatcher.Release(claimed[i].Endpoint, 1)
+			}
+		})
+	}
+	lease := time.Now().Add(t.s.cfg.Lease)
+	rows := make([][]any, 0, len(claimed)+len(waiting))
+	for i := range claimed {
+		claimed[i].LeaseEnds = lease
+		rows = append(rows, t.deliveryRow(&claimed[i].Delivery))
+	}
+	for i := range waiting {
+		rows = append(rows, t.deliveryRow(&waiting[i]))
+	}
+	n, _, err := t.insert(t.s.deliverySet, rows)
+	if err != nil {
+		return err
+	}
+	if n < len(rows) {
+		return fmt.Errorf("deliveries of new messages: %w", webhook.ErrConflict)
+	}
+	t.sends, t.waits = append(t.sends, claimed...), append(t.waits, waiting...)
+	return nil
+}

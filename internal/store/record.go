@@ -1,0 +1,198 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fanfare/internal/webhook"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Record stores an attempt and what follows from it for its delivery and its
+// endpoint. When the claim has been lost meanwhile (the delivery was canceled,
+// succeeded by a replay, or claimed by another node), the attempt is kept as
+// evidence and changes nothing.
+func (s *Store) Record(ctx context.Context, r *webhook.Record) error {
+	if err := s.committers.records.do(ctx, work{record: r}); err != nil {
+		return fmt.Errorf("record attempt %d of %s: %w", r.Number, webhook.MessageID.Format(r.Message), err)
+	}
+	return nil
+}
+
+// recordAll stores what came of calls, in sets.
+func (t *tx) recordAll(records []*webhook.Record) error {
+	if len(records) == 0 {
+		return nil
+	}
+	held, err := t.settle(records)
+	if err != nil {
+		return err
+	}
+	attempts := make([]webhook.Attempt, len(records))
+	for i, r := range records {
+		attempts[i] = r.Attempt
+		if !held[i] {
+			attempts[i].Ends = webhook.Pending
+		}
+		t.count(&attempts[i])
+	}
+	if err := t.insertAttempts(attempts); err != nil {
+		return err
+	}
+	for i, r := range records {
+		if !held[i] {
+			continue
+		}
+		if !r.Retry.IsZero() {
+			t.waits = append(t.waits, webhook.Delivery{DeliveryKey: r.DeliveryKey, Calls: r.Calls, DueAt: r.Retry})
+		}
+		if err := t.tellAttempt(r, attempts[i].ID); err != nil {
+			return err
+		}
+		if err := t.consequences(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// The statements that end a delivery, and that postpone it, if this node still
+// holds its claim.
+const (
+	endOne = `
+		DELETE FROM delivery WHERE message_id = $1 AND endpoint_id = $2 AND replay = $3 AND claim = $4 AND owner IS NOT NULL`
+	postponeOne = `
+		UPDATE delivery SET owner = NULL, lane = 1, due_at = $5, attempts = $6, calls = $7, held_since = $8
+		WHERE message_id = $1 AND endpoint_id = $2 AND replay = $3 AND claim = $4 AND owner IS NOT NULL`
+	// The same for a set, which tell by number for which the claim was held.
+	endAll = `
+		DELETE FROM delivery d
+		USING unnest(CAST($1 AS BYTEA[]), CAST($2 AS BYTEA[]), CAST($3 AS BIGINT[]), CAST($4 AS BIGINT[]))
+			WITH ORDINALITY AS r(message_id, endpoint_id, replay, claim, n)
+		WHERE d.message_id = r.message_id AND d.endpoint_id = r.endpoint_id AND d.replay = r.replay AND d.claim = r.claim
+			AND d.owner IS NOT NULL
+		RETURNING r.n`
+	postponeAll = `
+		UPDATE delivery d SET owner = NULL, lane = 1, due_at = r.due_at, attempts = r.attempts, calls = r.calls, held_since = r.held_since
+		FROM unnest(CAST($1 AS BYTEA[]), CAST($2 AS BYTEA[]), CAST($3 AS BIGINT[]), CAST($4 AS BIGINT[]),
+			CAST($5 AS BIGINT[]), CAST($6 AS BIGINT[]), CAST($7 AS BIGINT[]), CAST($8 AS BIGINT[]))
+			WITH ORDINALITY AS r(message_id, endpoint_id, replay, claim, due_at, attempts, calls, held_since, n)
+		WHERE d.message_id = r.message_id AND d.endpoint_id = r.endpoint_id AND d.replay = r.replay AND d.claim = r.claim
+			AND d.owner IS NOT NULL
+		RETURNING r.n`
+)
+
+var (
+	endKinds      = []string{"BYTEA", "BYTEA", "BIGINT", "BIGINT"}
+	postponeKinds = append(slices.Clone(endKinds), "BIGINT", "BIGINT", "BIGINT", "BIGINT")
+)
+
+// settle ends or postpones deliveries and reports for which of them this node
+// still held the claim.
+func (t *tx) settle(records []*webhook.Record) (held []bool, err error) {
+	held = make([]bool, len(records))
+	var ended, postponed [][]any
+	var endedAt, postponedAt []int
+	for i, r := range records {
+		row := []any{key(r.Message), key(r.Endpoint), r.Replay, r.Claim}
+		if r.Retry.IsZero() {
+			ended, endedAt = append(ended, row), append(endedAt, i)
+			continue
+		}
+		postponed = append(postponed, append(row, webhook.Micros(r.Retry), int64(r.Attempts), int64(r.Calls), webhook.Micros(r.HeldSince)))
+		postponedAt = append(postponedAt, i)
+	}
+	err = t.changeRows(endOne, endAll, endKinds, ended, func(n int) { held[endedAt[n]] = true })
+	if err != nil {
+		return nil, err
+	}
+	return held, t.changeRows(postponeOne, postponeAll, postponeKinds, postponed, func(n int) { held[postponedAt[n]] = true })
+}
+
+// consequences are what an ended delivery means beyond itself.
+func (t *tx) consequences(r *webhook.Record) error {
+	switch {
+	case r.Disable != "":
+		return t.disable(r.Endpoint, r.Disable, r.StartedAt)
+	case r.Ends == webhook.Succeeded && r.Trigger() == webhook.Manual:
+		// The message has arrived: what was planned for it is no longer needed.
+		if err := t.endPlanned(r); err != nil {
+			return err
+		}
+	case r.Ends == webhook.Failed && r.Trigger() == webhook.Scheduled:
+		return t.failing(r.Endpoint)
+	}
+	if r.Healed {
+		t.changed(r.Endpoint)
+		_, err := t.exec(`UPDATE endpoint SET failing_since = 0 WHERE id = $1`, key(r.Endpoint))
+		return err
+	}
+	return nil
+}
+
+// endPlanned ends the planned delivery of a message that a replay has brought
+// home.
+func (t *tx) endPlanned(r *webhook.Record) error {
+	a := webhook.Attempt{
+		Application: r.Application, DeliveryKey: webhook.DeliveryKey{Message: r.Message, Endpoint: r.Endpoint},
+		Outcome: webhook.NotSent, Ends: webhook.Succeeded, URL: r.URL, StartedAt: time.Now(), Error: "A replay succeeded.",
+	}
+	err := t.change(`DELETE FROM delivery WHERE message_id = $1 AND endpoint_id = $2 AND replay = 0 RETURNING calls + 1`,
+		key(a.Message), key(a.Endpoint)).Scan(&a.Number)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return t.insertAttempts([]webhook.Attempt{a})
+}
+
+// failing notes that a delivery has used up its retries, and disables an
+// endpoint that has done nothing but fail for too long.
+func (t *tx) failing(endpoint webhook.ID) error {
+	now := time.Now()
+	var since time.Time
+	err := t.change(`
+		UPDATE endpoint SET failing_since = CASE failing_since WHEN 0 THEN $2 ELSE failing_since END
+		WHERE id = $1 AND deleted_at IS NULL AND NOT disabled RETURNING failing_since`,
+		key(endpoint), now.UnixMicro()).Scan(intoTime{&since})
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil
+	case err != nil:
+		return err
+	case t.s.cfg.DisableAfter >= 0 && now.Sub(since) > t.s.cfg.DisableAfter:
+		return t.disable(endpoint, fmt.Sprintf("Nothing but failures since %s.", since.Format("2 January 2006 15:04 UTC")), since)
+	}
+	t.changed(endpoint)
+	return nil
+}
+
+// disable switches an endpoint off for a reason that its owner will read. What
+// is open for it is canceled when the dispatcher next looks.
+func (t *tx) disable(endpoint webhook.ID, reason string, failSince time.Time) error {
+	now := time.Now().UnixMicro()
+	var app webhook.ID
+	err := t.change(`
+		UPDATE endpoint SET disabled = TRUE, disabled_reason = $2, disabled_at = $3, updated_at = $3
+		WHERE id = $1 AND deleted_at IS NULL AND NOT disabled RETURNING application_id`,
+		key(endpoint), reason, now).Scan(id(&app))
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	t.changed(endpoint)
+	if err := t.touch(app); err != nil {
+		return err
+	}
+	e, err := t.s.scanEndpoint(t.row(selectEndpoint+` WHERE id = $1`, key(endpoint)))
+	if err != nil {
+		return err
+	}
+	return t.tellDisabled(e, failSince, "automatic")
+}

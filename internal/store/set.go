@@ -1,0 +1,146 @@
+package store
+
+import (
+	"database/sql"
+	"fmt"
+	"strings"
+)
+
+// set is how rows are inserted into a table: on SQLite one by one through a
+// prepared statement, which costs it least, on PostgreSQL all at once, so that
+// a batch costs one round trip. A row that meets one that is there is left out.
+type set struct {
+	one, all string
+	kinds    []string
+}
+
+// newSet makes the statements for a table. Each column is its name and type,
+// or "name = expression" when every row has the same.
+func newSet(table string, columns ...string) *set {
+	var s set
+	var names, places, arrays, same []string
+	for _, c := range columns {
+		if name, expression, ok := strings.Cut(c, " = "); ok {
+			names, same = append(names, name), append(same, expression)
+			continue
+		}
+		name, kind, _ := strings.Cut(c, " ")
+		s.kinds = append(s.kinds, kind)
+		names, places = append(names, name), append(places, fmt.Sprintf("$%d", len(s.kinds)))
+		arrays = append(arrays, fmt.Sprintf("CAST($%d AS %s[])", len(s.kinds), kind))
+	}
+	into := "INSERT INTO " + table + " (" + strings.Join(names, ", ") + ")"
+	s.one = into + " VALUES (" + strings.Join(append(places, same...), ", ") + ") ON CONFLICT DO NOTHING"
+	s.all = into + " SELECT " + strings.Join(append([]string{"given.*"}, same...), ", ") +
+		" FROM unnest(" + strings.Join(arrays, ", ") + ") AS given ON CONFLICT DO NOTHING RETURNING " + names[0]
+	return &s
+}
+
+// insert stores rows, whose columns are in the set's order. It reports how many
+// were stored and, by their first column, which.
+func (t *tx) insert(s *set, rows [][]any) (n int, stored map[string]bool, err error) {
+	if len(rows) == 0 {
+		return 0, nil, nil
+	}
+	stored = make(map[string]bool, len(rows))
+	if !t.s.dialect.sets {
+		for _, row := range rows {
+			changed, err := t.exec(s.one, row...)
+			if err != nil {
+				return 0, nil, err
+			}
+			if changed > 0 {
+				n++
+				stored[first(row)] = true
+			}
+		}
+		return n, stored, nil
+	}
+	args, err := arrays(s.kinds, rows)
+	if err != nil {
+		return 0, nil, err
+	}
+	returned, err := t.query(s.all, args...)
+	_, err = collect(returned, err, func(row scanner) (struct{}, error) {
+		var column sql.RawBytes
+		err := row.Scan(&column)
+		n++
+		stored[string(column)] = true
+		return struct{}{}, err
+	})
+	t.wrote = t.wrote || n > 0
+	return n, stored, err
+}
+
+// changeRows runs a statement for each row, or the one for all, and reports the
+// number of each row for which something was changed.
+func (t *tx) changeRows(one, all string, kinds []string, rows [][]any, changed func(n int)) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	if !t.s.dialect.sets {
+		for n, row := range rows {
+			found, err := t.exec(one, row...)
+			if err != nil {
+				return err
+			}
+			if found > 0 {
+				changed(n)
+			}
+		}
+		return nil
+	}
+	args, err := arrays(kinds, rows)
+	if err != nil {
+		return err
+	}
+	returned, err := t.query(all, args...)
+	_, err = collect(returned, err, func(row scanner) (struct{}, error) {
+		var n int
+		err := row.Scan(&n)
+		if err == nil {
+			changed(n - 1) // ordinality counts from 1
+		}
+		return struct{}{}, err
+	})
+	t.wrote = true
+	return err
+}
+
+// first is the first column of a row as a key.
+func first(row []any) string {
+	b, _ := row[0].([]byte)
+	return string(b)
+}
+
+// arrays turns rows into one array a column.
+func arrays(kinds []string, rows [][]any) ([]any, error) {
+	all := make([]any, len(kinds))
+	for i, kind := range kinds {
+		switch kind {
+		case "BYTEA":
+			column := make([][]byte, len(rows))
+			for n, row := range rows {
+				column[n], _ = row[i].([]byte)
+			}
+			all[i] = column
+		case "TEXT":
+			column := make([]*string, len(rows))
+			for n, row := range rows {
+				if s, ok := row[i].(string); ok {
+					column[n] = &s
+				}
+			}
+			all[i] = column
+		case "BIGINT":
+			column := make([]int64, len(rows))
+			for n, row := range rows {
+				column[n], _ = row[i].(int64)
+			}
+			all[i] = column
+		default:
+			return nil, fmt.Errorf("a set with a column of type %s", kind)
+		}
+	}
+	return all, nil
+}

@@ -1,0 +1,99 @@
+package store
+
+import (
+	"context"
+	"fanfare/internal/webhook"
+	"fmt"
+)
+
+// work is one thing for a committer to do; exactly one of its members is set.
+// The two that make up the life of an event come as values, so that a batch of
+// them is written in sets.
+type work struct {
+	unit      unit
+	ingestion *ingestion
+	record    *webhook.Record
+}
+
+// committers are the groups that work goes to. On SQLite they are one: there
+// is one writer, and what arrives together is committed together.
+type committers struct {
+	units, ingestions, records *group[work]
+}
+
+func (s *Store) startCommitters() {
+	start := func(writers, batch int) *group[work] {
+		all := make([]commit[work], writers)
+		for i := range all {
+			all[i] = (&writer{s: s}).run
+		}
+		return newGroup(batch, all...)
+	}
+	d := s.dialect
+	s.committers.units = start(d.writers, d.batch)
+	if d.hotBatch == 0 {
+		s.committers.ingestions, s.committers.records = s.committers.units, s.committers.units
+		return
+	}
+	s.committers.ingestions, s.committers.records = start(d.ingesters, d.hotBatch), start(1, d.hotBatch)
+}
+
+func (c *committers) close() {
+	for _, g := range []*group[work]{c.units, c.ingestions, c.records} {
+		if g != nil {
+			g.close()
+		}
+	}
+}
+
+// write runs a unit and returns when it is durable. ctx bounds the wait for a
+// committer, not the work.
+func (s *Store) write(ctx context.Context, u unit) error {
+	return s.committers.units.do(ctx, work{unit: u})
+}
+
+// runAll does a batch of work and commits it. Work that fails before it has
+// written anything gets its own error; any other failure is the batch's.
+func (t *tx) runAll(batch []work) ([]error, error) {
+	if _, err := t.conn.ExecContext(context.Background(), t.s.dialect.begin); err != nil {
+		return nil, err
+	}
+	answers := make([]error, len(batch))
+	var records []*webhook.Record
+	var ingestions []*ingestion
+	var places []int
+	for i, w := range batch {
+		switch {
+		case w.record != nil:
+			records = append(records, w.record)
+		case w.ingestion != nil:
+			ingestions, places = append(ingestions, w.ingestion), append(places, i)
+		}
+	}
+	if err := t.recordAll(records); err != nil {
+		return nil, err
+	}
+	refused, err := t.ingestAll(ingestions)
+	if err != nil {
+		return nil, err
+	}
+	for n, i := range places {
+		answers[i] = translate(refused[n])
+	}
+	for i, w := range batch {
+		if w.unit == nil {
+			continue
+		}
+		t.wrote = false
+		err := w.unit(t)
+		if err != nil && (t.wrote || isBroken(err)) {
+			return nil, err
+		}
+		answers[i] = translate(err)
+	}
+	if err := t.storeHours(); err != nil {
+		return nil, fmt.Errorf("hourly counts: %w", err)
+	}
+	_, err = t.conn.ExecContext(context.Background(), "COMMIT")
+	return answers, err
+}
