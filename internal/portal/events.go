@@ -244,6 +244,8 @@ func whyNot(e *webhook.Endpoint, m *webhook.Message) string {
 		return "The endpoint was disabled."
 	case why == webhook.Wanted:
 		return "The endpoint did not want it at the time."
+	case why == webhook.BecauseFilter:
+		return "The filter of the endpoint does not let it through."
 	default:
 		return fmt.Sprintf("The endpoint does not want this %s.", why)
 	}

@@ -10,8 +10,8 @@ import (
 )
 
 const selectEndpoint = `
-	SELECT id, application_id, uid, url, version, description, event_types, channels, datasets, headers, metadata,
-		throttle, disabled, disabled_reason, disabled_at, secrets, failing_since, created_at, updated_at,
+	SELECT id, application_id, uid, url, version, description, event_types, channels, datasets, filter, kind, digest_window,
+		digest_most, headers, metadata, throttle, disabled, disabled_reason, disabled_at, secrets, failing_since, created_at, updated_at,
 		(SELECT a.throttle FROM application a WHERE a.id = endpoint.application_id)
 	FROM endpoint`
 
@@ -19,12 +19,14 @@ func (s *Store) scanEndpoint(row scanner) (*webhook.Endpoint, error) {
 	var e webhook.Endpoint
 	var headers, secrets []byte
 	err := row.Scan(id(&e.ID), id(&e.Application), intoText{&e.UID}, &e.URL, &e.Version, &e.Description,
-		intoJSON{&e.EventTypes}, intoJSON{&e.Channels}, intoJSON{&e.Datasets}, &headers, intoJSON{&e.Metadata},
+		intoJSON{&e.EventTypes}, intoJSON{&e.Channels}, intoJSON{&e.Datasets}, intoJSON{&e.Filter}, &e.Kind, &e.Digest.Window,
+		&e.Digest.Most, &headers, intoJSON{&e.Metadata},
 		&e.Throttle, &e.Disabled, &e.DisabledReason, intoTime{&e.DisabledAt}, &secrets,
 		intoTime{&e.FailingSince}, intoTime{&e.CreatedAt}, intoTime{&e.UpdatedAt}, &e.ApplicationThrottle)
 	if err != nil {
 		return nil, err
 	}
+	e.Digest.Window *= time.Microsecond
 	if err := s.unseal(headers, e.ID, &e.Headers); err != nil {
 		return nil, fmt.Errorf("headers of endpoint %s: %w", webhook.EndpointID.Format(e.ID), err)
 	}
@@ -128,12 +130,14 @@ func (s *Store) CreateEndpoint(ctx context.Context, e webhook.Endpoint) (*webhoo
 func (t *tx) insertEndpoint(e *webhook.Endpoint) error {
 	n, err := t.exec(`
 		INSERT INTO endpoint (id, application_id, uid, url, version, description, event_types, channels, datasets, headers,
-			metadata, throttle, disabled, disabled_reason, disabled_at, secrets, failing_since, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 0, $17, $17)
+			metadata, throttle, disabled, disabled_reason, disabled_at, secrets, failing_since, created_at, updated_at,
+			filter, kind, digest_window, digest_most)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 0, $17, $17, $18, $19, $20, $21)
 		ON CONFLICT DO NOTHING`,
 		key(e.ID), key(e.Application), optionalText(e.UID), e.URL, e.Version, e.Description, list(e.EventTypes),
 		list(e.Channels), list(e.Datasets), t.s.seal(e.Headers, e.ID), text(e.Metadata), e.Throttle, e.Disabled,
-		e.DisabledReason, webhook.Micros(e.DisabledAt), t.s.seal(e.Secrets, e.ID), webhook.Micros(e.CreatedAt))
+		e.DisabledReason, webhook.Micros(e.DisabledAt), t.s.seal(e.Secrets, e.ID), webhook.Micros(e.CreatedAt),
+		filter(e.Filter), int(e.Kind), e.Digest.Window.Microseconds(), e.Digest.Most)
 	if err != nil {
 		return err
 	}
@@ -198,11 +202,13 @@ func (t *tx) saveEndpoint(e *webhook.Endpoint) error {
 	_, err := t.exec(`
 		UPDATE endpoint SET uid = $2, url = $3, version = $4, description = $5, event_types = $6, channels = $7,
 			datasets = $8, headers = $9, metadata = $10, throttle = $11, disabled = $12, disabled_reason = $13,
-			disabled_at = $14, secrets = $15, failing_since = $16, updated_at = $17
+			disabled_at = $14, secrets = $15, failing_since = $16, updated_at = $17, filter = $18, kind = $19,
+			digest_window = $20, digest_most = $21
 		WHERE id = $1`,
 		key(e.ID), optionalText(e.UID), e.URL, e.Version, e.Description, list(e.EventTypes), list(e.Channels),
 		list(e.Datasets), t.s.seal(e.Headers, e.ID), text(e.Metadata), e.Throttle, e.Disabled, e.DisabledReason,
-		webhook.Micros(e.DisabledAt), t.s.seal(e.Secrets, e.ID), webhook.Micros(e.FailingSince), webhook.Micros(e.UpdatedAt))
+		webhook.Micros(e.DisabledAt), t.s.seal(e.Secrets, e.ID), webhook.Micros(e.FailingSince), webhook.Micros(e.UpdatedAt),
+		filter(e.Filter), int(e.Kind), e.Digest.Window.Microseconds(), e.Digest.Most)
 	if err != nil {
 		return err
 	}

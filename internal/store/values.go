@@ -106,6 +106,14 @@ func list(names []string) any {
 	return text(names)
 }
 
+// filter is a condition as a query parameter; nil is NULL.
+func filter(f *webhook.Filter) any {
+	if f == nil {
+		return nil
+	}
+	return f.String()
+}
+
 // text is v as JSON. It is used for values that always have a JSON form.
 func text(v any) string {
 	b, err := json.Marshal(v)

@@ -25,10 +25,16 @@ type Endpoint struct {
 	// Datasets are the datasets ("owner/name") it wants to hear of; nil means
 	// every dataset.
 	Datasets []string
+	// Filter is a condition on what it wants to hear of; nil lets all through.
+	Filter *Filter
+	// Kind is what listens at the URL.
+	Kind Kind
+	// Digest says whether its events are gathered and told together.
+	Digest Digest
 	// Headers are sent with each call, in this order; names keep their case.
 	Headers  []Header
 	Metadata map[string]string
-	// Throttle is the most calls a second; 0 means no limit.
+	// Throttle is the most calls a second; 0 means no limit but that of its kind.
 	Throttle int
 	// ApplicationThrottle is the Throttle of its application.
 	ApplicationThrottle int
@@ -80,6 +86,7 @@ const (
 	BecauseType    Exclusion = "event type"
 	BecauseChannel Exclusion = "channel"
 	BecauseDataset Exclusion = "dataset"
+	BecauseFilter  Exclusion = "filter"
 )
 
 // WhyNot names the first rule that keeps m from e, or Wanted.
@@ -93,6 +100,8 @@ func (e *Endpoint) WhyNot(m *Message) Exclusion {
 		return BecauseChannel
 	case e.Datasets != nil && !slices.Contains(e.Datasets, m.Dataset):
 		return BecauseDataset
+	case !e.Filter.Holds(m):
+		return BecauseFilter
 	default:
 		return Wanted
 	}

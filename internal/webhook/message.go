@@ -24,4 +24,16 @@ type Message struct {
 	// ExpiresAt is when the payload is dropped; zero when it is kept for as long
 	// as the message.
 	ExpiresAt time.Time
+
+	// read is the payload as far as filters have looked into it.
+	read *document
+}
+
+// document is the payload, to be looked into. All filters that are asked about
+// a message share what was found, so it must not be asked for side by side.
+func (m *Message) document() *document {
+	if m.read == nil {
+		m.read = newDocument(m.Payload)
+	}
+	return m.read
 }

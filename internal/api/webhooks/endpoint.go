@@ -27,8 +27,11 @@ type endpointOut struct {
 	CreatedAt    time.Time         `json:"createdAt"`
 	UpdatedAt    time.Time         `json:"updatedAt"`
 	// The fields of our own.
-	Datasets       []string `json:"datasets"`
-	DisabledReason *string  `json:"disabledReason"`
+	Datasets       []string        `json:"datasets"`
+	Filter         *webhook.Filter `json:"filter"`
+	Kind           string          `json:"kind"`
+	Digest         *digestOut      `json:"digest"`
+	DisabledReason *string         `json:"disabledReason"`
 }
 
 func endpointOf(e *webhook.Endpoint) endpointOut {
@@ -36,14 +39,14 @@ func endpointOf(e *webhook.Endpoint) endpointOut {
 		ID: webhook.EndpointID.Format(e.ID), UID: orNull(e.UID), URL: e.URL, Version: e.Version, Description: e.Description,
 		Disabled: e.Disabled, EventTypes: e.EventTypes, FilterTypes: e.EventTypes, Channels: e.Channels, Metadata: e.Metadata,
 		RateLimit: orNull(e.Throttle), ThrottleRate: orNull(e.Throttle), CreatedAt: e.CreatedAt, UpdatedAt: e.UpdatedAt,
-		Datasets: e.Datasets, DisabledReason: orNull(e.DisabledReason),
+		Datasets: e.Datasets, Filter: e.Filter, Kind: e.Kind.String(), Digest: digestOf(e.Digest), DisabledReason: orNull(e.DisabledReason),
 	}
 }
 
 var exampleEndpoint = endpointOut{
 	ID: "ep_01j000000000000000000000aa", URL: "https://example.com/webhooks", Version: 1, Description: "retrain",
 	EventTypes: []string{"release.created"}, FilterTypes: []string{"release.created"}, Metadata: map[string]string{},
-	CreatedAt: exampleTime, UpdatedAt: exampleTime,
+	CreatedAt: exampleTime, UpdatedAt: exampleTime, Kind: webhook.Generic.String(),
 }
 
 var (
@@ -86,7 +89,7 @@ func validSecret(s string) bool { return signature.CheckSecret(s) == nil }
 var (
 	endpointFields = []field{
 		urlField, descriptionField, disabledField, uidField("uid", webhook.EndpointID, "Your own id of the endpoint, unique in the application."),
-		versionField, filterField, channelsField, metadataField, throttleField, datasetsField,
+		versionField, filterField, channelsField, metadataField, throttleField, datasetsField, conditionField, kindField, digestField,
 	}
 	newEndpointFields   = append(slices.Clone(endpointFields), secretField, headersField)
 	patchEndpointFields = append(optional(endpointFields), secretField)
@@ -184,6 +187,9 @@ func (r *request) normalize() error {
 			return err
 		}
 	}
+	if err := r.normalizeFilter(); err != nil {
+		return err
+	}
 	return r.knownTypes()
 }
 
@@ -205,6 +211,7 @@ func fillEndpoint(e *webhook.Endpoint, v values) {
 	if v.has("datasets") {
 		e.Datasets = get[[]string](v, "datasets")
 	}
+	fillKind(e, v)
 }
 
 // newSecret makes the key of an endpoint that brings none.

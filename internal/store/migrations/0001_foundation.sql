@@ -108,6 +108,10 @@ CREATE TABLE endpoint (
     event_types     TEXT,
     channels        TEXT,
     datasets        TEXT,
+    filter          TEXT, -- a condition on the message, JSON
+    kind            SMALLINT NOT NULL, -- what listens at the URL
+    digest_window   BIGINT NOT NULL, -- how long events are gathered; 0 for not
+    digest_most     BIGINT NOT NULL,
     headers         BYTEA NOT NULL, -- sealed: they carry credentials
     metadata        TEXT NOT NULL,
     throttle        BIGINT NOT NULL,
