@@ -90,6 +90,10 @@ var plants = map[string]plant{
 	"auth does not import web":         breaks("auth", "internal/auth/web.go", under("web")),
 	"auth may import a crypto library": allowed("internal/auth/third.go", third),
 
+	"guide does not import the store":      breaks("guide", "internal/guide/store.go", under("store")),
+	"guide does not import portal":         breaks("guide", "internal/guide/portal.go", under("portal")),
+	"guide may import registry and schema": allowed("internal/guide/ok.go", fanfare("registry", "schema")...),
+
 	"ingest does not import the store": breaks("ingest", "internal/ingest/store.go", under("store")),
 	"ingest does not import dispatch":  breaks("ingest", "internal/ingest/dispatch.go", under("dispatch")),
 	"ingest does not import a face":    breaks("ingest", "internal/ingest/api.go", under("api/webhooks")),

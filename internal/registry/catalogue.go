@@ -206,9 +206,9 @@ func (t *EventType) schema() json.RawMessage {
 		{"text", "string", "What happened, in a sentence."},
 	})
 	var properties Object
-	properties.object("event_type", constant(t.Name))
+	properties.object("event_type", constant(t.Name, "What happened."))
 	properties.object("created_at", property{"", "time", "When it happened."}.schema())
-	properties.object("api_version", constant(APIVersion))
+	properties.object("api_version", constant(APIVersion, "The version of this form."))
 	properties.object("dataset", property{"", "string", "The full name of the dataset: owner/name."}.schema())
 	properties.object("object", of)
 	properties.object("text", property{"", "string", "What happened, in a sentence."}.schema())
@@ -224,9 +224,10 @@ func (t *EventType) schema() json.RawMessage {
 	return s.Append(nil)
 }
 
-func constant(value string) (o Object) {
+func constant(value, means string) (o Object) {
 	o.text("type", "string")
 	o.text("const", value)
+	o.text("description", means)
 	return o
 }
 
