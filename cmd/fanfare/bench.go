@@ -6,7 +6,9 @@ import (
 	"fanfare/internal/bench"
 	"fanfare/internal/config"
 	"flag"
+	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -30,7 +32,29 @@ func benchFlags(fs *flag.FlagSet, b *bench.Config) {
 	fs.DurationVar(&b.Duration, "duration", 5*time.Second, "`duration` of a round")
 	fs.IntVar(&b.InFlight, "inflight", 64, "`number` of requests that the producer keeps under way")
 	fs.IntVar(&b.Size, "size", 600, "`bytes` of a payload")
+	b.FanOut = []int{10, 100}
+	fs.Func("fanout", "`numbers` of endpoints that get each message, separated by commas (default 10,100)", func(v string) (err error) {
+		b.FanOut, err = numbers(v)
+		return err
+	})
+	fs.IntVar(&b.Batch, "batch", 100, "`number` of messages in a request of the part batch")
+	fs.Float64Var(&b.Rate, "rate", 500, "`number` of requests a second in the part steady")
+	fs.BoolVar(&b.JSON, "json", false, "print the findings as JSON")
+	fs.StringVar(&b.Profiles, "profiles", "", "`directory` for profiles of the processor time that relay, loop and node spend")
 	fs.StringVar(&b.Dir, "dir", "", "`directory` for databases while it runs (default the system's for temporary files)")
+}
+
+// numbers reads whole numbers above zero, separated by commas.
+func numbers(list string) ([]int, error) {
+	var all []int
+	for text := range strings.SplitSeq(list, ",") {
+		n, err := strconv.Atoi(strings.TrimSpace(text))
+		if err != nil || n < 1 {
+			return nil, fmt.Errorf("%q is no number above zero", text)
+		}
+		all = append(all, n)
+	}
+	return all, nil
 }
 
 func runBench(ctx context.Context, c *cli, in *input) error {
@@ -40,7 +64,7 @@ func runBench(ctx context.Context, c *cli, in *input) error {
 	}
 	in.bench.Node = *in.cfg
 	in.bench.Program = []string{program, bench.Command}
-	return bench.Run(ctx, in.bench, c.out)
+	return bench.Run(ctx, in.bench, c.out, c.err)
 }
 
 // benchProcess is one of the processes of a benchmark.

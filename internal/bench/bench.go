@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fanfare/internal/config"
 	"fanfare/internal/signature"
+	"fanfare/internal/store"
 	"fmt"
 	"io"
 	"os"
@@ -16,7 +17,8 @@ import (
 
 // Config says what is measured and how.
 type Config struct {
-	// Only names the parts to run; all if empty.
+	// Only names the parts to run; those that take no more than a minute or
+	// two each if empty.
 	Only []string
 	// Rounds is how often each of what is compared is measured, Duration for
 	// how long each time.
@@ -26,32 +28,48 @@ type Config struct {
 	InFlight int
 	// Size is that of a payload, in bytes.
 	Size int
-	// Node is how the node is configured. A database "sqlite:" is a file of
-	// its own that is removed afterwards.
+	// FanOut lists how many endpoints get each message, Batch is how many
+	// messages come with a request, Rate how many requests come in a second
+	// where that is fixed.
+	FanOut []int
+	Batch  int
+	Rate   float64
+	// JSON prints the findings for machines.
+	JSON bool
+	// Profiles is a directory for profiles of processor time; none if empty.
+	Profiles string
+	// Node is how the node is configured. Its database is not used: the node
+	// gets a file of its own that is removed afterwards, or on PostgreSQL a
+	// schema of its own.
 	Node config.Config
-	// Dir is where files are kept while it runs: the system's place for them
-	// if empty.
+	// Dir is where files are kept meanwhile: the system's place for them if
+	// empty.
 	Dir string
 	// Program is what to call, with a role as one more argument, for a process
 	// of the benchmark.
 	Program []string
 }
 
-// part of a benchmark is run on its own or with the others.
+// benchmark is a part that is run on its own or with the others.
 type benchmark struct {
 	name, does string
 	run        func(ctx context.Context, b *run) error
+	// long ones are run only when they are asked for.
+	long bool
 }
 
 var benchmarks = []benchmark{
-	{"single", "one message a request, one endpoint, against the bare relay", single},
+	{"single", "one message a request to one endpoint, as fast as it goes, and a bare relay", single, false},
+	{"steady", "the same at a fixed rate", steady, false},
+	{"fanout", "each message to many endpoints, and a bare loop that signs and sends", fanOut, false},
+	{"batch", "many messages a request to one endpoint", batch, false},
 }
 
 // Parts lists what Config.Only can name, with what each does.
 func Parts() []string {
 	var all []string
 	for _, p := range benchmarks {
-		all = append(all, fmt.Sprintf("%-10s %s", p.name, p.does))
+		all = append(all, fmt.Sprintf("%-8s %s", p.name, p.does))
 	}
 	return all
 }
@@ -59,47 +77,50 @@ func Parts() []string {
 // run is a benchmark under way.
 type run struct {
 	Config
-	out       *printer
+	report    *report
 	dir       string
 	secret    string
 	processes []*process
+	// cleanup undoes what was made outside of dir.
+	cleanup []func() error
+	// databases counts those that were made.
+	databases int
 	// next is the number of the next event: no two bear the same.
 	next int64
-	// ratio is the one that the last line tells.
-	ratio float64
 }
 
-// Run measures and prints what it finds.
-func Run(ctx context.Context, cfg Config, out io.Writer) (err error) {
+// Run measures and prints what it finds to out; what goes on meanwhile to
+// progress, if that is a terminal.
+func Run(ctx context.Context, cfg Config, out, progress io.Writer) (err error) {
 	parts, err := choose(cfg.Only)
 	if err != nil {
 		return err
 	}
-	b := &run{Config: cfg, out: &printer{w: out}, secret: signature.NewSecret()}
+	b := &run{Config: cfg, report: &report{w: out, progressTo: progress, asJSON: cfg.JSON}, secret: signature.NewSecret()}
 	if b.dir, err = os.MkdirTemp(cfg.Dir, "fanfare-bench-"); err != nil {
 		return err
 	}
 	defer func() {
-		b.stopAll()
-		err = errors.Join(err, os.RemoveAll(b.dir))
+		err = errors.Join(err, b.end(), os.RemoveAll(b.dir))
 	}()
-	b.out.machine()
-	for _, p := range parts {
-		b.out.heading(p.name, p.does)
-		if err := p.run(ctx, b); err != nil {
-			return fmt.Errorf("%s: %w", p.name, err)
+	if b.report.Machine, err = describe(b.dir); err != nil {
+		return err
+	}
+	b.report.Database, _, _ = strings.Cut(cfg.Node.Database, ":")
+	b.report.begin()
+	for i := range parts {
+		b.report.section(&parts[i])
+		err := parts[i].run(ctx, b)
+		if err = errors.Join(err, b.end()); err != nil {
+			return fmt.Errorf("%s: %w", parts[i].name, err)
 		}
-		b.stopAll()
 	}
-	if b.ratio > 0 {
-		b.out.line("ratio %.2f", b.ratio)
-	}
-	return b.out.err
+	return b.report.end()
 }
 
 func choose(names []string) ([]benchmark, error) {
 	if len(names) == 0 {
-		return benchmarks, nil
+		return slices.DeleteFunc(slices.Clone(benchmarks), func(p benchmark) bool { return p.long }), nil
 	}
 	var chosen []benchmark
 	for _, name := range names {
@@ -121,29 +142,43 @@ func (b *run) start(role string) (*process, error) {
 	return p, err
 }
 
-func (b *run) stopAll() {
+// end ends a part: its processes stop, and its databases go.
+func (b *run) end() error {
 	for _, p := range slices.Backward(b.processes) {
 		p.stop()
 	}
 	b.processes = nil
+	var all error
+	for _, undo := range slices.Backward(b.cleanup) {
+		all = errors.Join(all, undo())
+	}
+	b.cleanup = nil
+	return all
 }
 
-// nodeConfig is the configuration of a node on a database of its own.
-func (b *run) nodeConfig(name string) *config.Config {
+// fresh is the configuration of a node on a database of its own.
+func (b *run) fresh(ctx context.Context) (*config.Config, error) {
 	cfg := b.Node
 	cfg.Listen = "127.0.0.1:0"
-	if cfg.Database == "sqlite:" {
-		cfg.Database += filepath.Join(b.dir, name+".db")
+	b.databases++
+	if strings.HasPrefix(cfg.Database, "sqlite:") {
+		path := filepath.Join(b.dir, fmt.Sprintf("%d.db", b.databases))
+		cfg.Database = "sqlite:" + path
+		b.cleanup = append(b.cleanup, func() error {
+			files, err := filepath.Glob(path + "*")
+			for _, f := range files {
+				err = errors.Join(err, os.Remove(f))
+			}
+			return err
+		})
+		return &cfg, nil
 	}
-	return &cfg
-}
-
-// receive starts the receiver.
-func (b *run) receive(ctx context.Context) (p *process, url string, err error) {
-	if p, err = b.start(roleReceiver); err != nil {
-		return nil, "", err
+	name := fmt.Sprintf("%s_%d", strings.ReplaceAll(filepath.Base(b.dir), "-", "_"), b.databases)
+	own, drop, err := store.Scratch(ctx, cfg.Database, name)
+	if err != nil {
+		return nil, err
 	}
-	var address string
-	err = p.ask(ctx, "listen", listenArgs{"127.0.0.1:0", b.secret}, &address)
-	return p, "http://" + address, err
+	cfg.Database = own
+	b.cleanup = append(b.cleanup, drop)
+	return &cfg, nil
 }

@@ -3,10 +3,15 @@ package bench_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fanfare/internal/auth"
 	"fanfare/internal/bench"
 	"fanfare/internal/config"
+	"fanfare/internal/pgtest"
+	"fanfare/internal/store"
+	"fanfare/internal/store/storetest"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"regexp"
@@ -37,7 +42,7 @@ func tiny(t *testing.T, part string) bench.Config {
 	node.SecretKey = auth.NewSecretKey()
 	node.AllowNetworks = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	return bench.Config{
-		Only: []string{part}, Rounds: 1, Duration: 50 * time.Millisecond, InFlight: 4, Size: 600,
+		Only: []string{part}, Rounds: 1, Duration: 50 * time.Millisecond, InFlight: 4, Size: 600, FanOut: []int{3}, Batch: 7, Rate: 200,
 		Node: node, Dir: t.TempDir(), Program: []string{os.Args[0]},
 	}
 }
@@ -45,7 +50,7 @@ func tiny(t *testing.T, part string) bench.Config {
 func measure(t *testing.T, cfg bench.Config) string {
 	t.Helper()
 	var out bytes.Buffer
-	err := bench.Run(t.Context(), cfg, &out)
+	err := bench.Run(t.Context(), cfg, &out, io.Discard)
 	t.Log(out.String())
 	if err != nil {
 		t.Fatal(err)
@@ -60,6 +65,69 @@ func TestTheLastLineIsTheRatioToTheRelay(t *testing.T) {
 	}
 }
 
+func TestEveryPartRuns(t *testing.T) {
+	for part, want := range map[string]string{
+		"steady": `fanfare +\d+ deliveries/s`,
+		"fanout": `ratio of 1 to 3 to the loop`,
+		"batch":  `batch-7 +\d+ deliveries/s`,
+	} {
+		t.Run(part, func(t *testing.T) {
+			if out := measure(t, tiny(t, part)); !regexp.MustCompile(want).MatchString(out) {
+				t.Errorf("nothing in the output is like %q", want)
+			}
+		})
+	}
+}
+
+func TestOnPostgreSQLItRunsInASchemaOfItsOwn(t *testing.T) {
+	cfg := tiny(t, "single")
+	cfg.Node.Database = pgtest.URL(t)
+	measure(t, cfg)
+	// Whatever was made there is gone, and was not in the way of a node.
+	s := storetest.Open(t, cfg.Node.Database)
+	environment, err := s.Environment(t.Context(), store.MainEnvironment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	apps, err := s.Applications(t.Context(), environment, store.ApplicationFilter{}, store.Page{Limit: 10})
+	if err != nil || len(apps) > 0 {
+		t.Errorf("applications afterwards: %v %v", apps, err)
+	}
+}
+
+func TestJSONSaysTheSame(t *testing.T) {
+	cfg := tiny(t, "single")
+	cfg.JSON = true
+	var got struct {
+		Machine struct{ Processors int }
+		Ratio   float64
+		Parts   []struct {
+			Name    string
+			Results []struct {
+				Name                string
+				DeliveriesPerSecond float64
+				CPUPer10000         map[string]time.Duration
+				PeakMemory          map[string]int64
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(measure(t, cfg)), &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Machine.Processors == 0 || got.Ratio == 0 || len(got.Parts) != 1 || len(got.Parts[0].Results) != 2 {
+		t.Fatalf("got %+v", got)
+	}
+	own := got.Parts[0].Results[1]
+	if own.Name != "fanfare" || own.DeliveriesPerSecond == 0 {
+		t.Errorf("the node's result is %+v", own)
+	}
+	for _, role := range []string{"producer", "node", "receiver"} {
+		if own.CPUPer10000[role] == 0 || own.PeakMemory[role] == 0 {
+			t.Errorf("nothing is known of the %s: %+v", role, own)
+		}
+	}
+}
+
 func TestNothingIsLeftBehind(t *testing.T) {
 	cfg := tiny(t, "single")
 	measure(t, cfg)
@@ -71,7 +139,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 
 func TestAPartThatIsNotThereIsRefused(t *testing.T) {
 	cfg := tiny(t, "nothing")
-	if err := bench.Run(t.Context(), cfg, &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "single") {
+	if err := bench.Run(t.Context(), cfg, io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "single") {
 		t.Errorf("Run = %v, want an error that names the parts", err)
 	}
 }

@@ -24,13 +24,6 @@ type node struct {
 	stop    context.CancelFunc
 }
 
-// openArgs are the configuration of a node. Fresh refuses a database in which
-// there is something already: who measures must not send what is somebody's.
-type openArgs struct {
-	Config *config.Config `json:"config"`
-	Fresh  bool           `json:"fresh"`
-}
-
 // opened is where a node listens and a token of its main environment.
 type opened struct {
 	URL   string `json:"url"`
@@ -41,16 +34,16 @@ func (n *node) do(ctx context.Context, what string, args json.RawMessage) (any, 
 	if what != "open" {
 		return nil, fmt.Errorf("a node cannot %q", what)
 	}
-	var a openArgs
-	if err := json.Unmarshal(args, &a); err != nil {
+	var cfg config.Config
+	if err := json.Unmarshal(args, &cfg); err != nil {
 		return nil, err
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	running, err := app.Open(ctx, a.Config, log, "bench")
+	running, err := app.Open(ctx, &cfg, log, "bench")
 	if err != nil {
 		return nil, err
 	}
-	token, err := newToken(ctx, running.Store, a.Fresh)
+	token, err := newToken(ctx, running.Store)
 	if err != nil {
 		running.Close()
 		return nil, err
@@ -71,21 +64,10 @@ func (n *node) close() {
 	n.running.Wait()
 }
 
-var errInUse = errors.New("-database: there are applications in it; a benchmark needs an empty database")
-
-func newToken(ctx context.Context, s *store.Store, fresh bool) (string, error) {
+func newToken(ctx context.Context, s *store.Store) (string, error) {
 	environment, err := s.Environment(ctx, store.MainEnvironment)
 	if err != nil {
 		return "", err
-	}
-	if fresh {
-		there, err := s.Applications(ctx, environment, store.ApplicationFilter{}, store.Page{Limit: 1})
-		if err != nil {
-			return "", err
-		}
-		if len(there) > 0 {
-			return "", errInUse
-		}
 	}
 	secret := auth.NewToken(auth.BearerPrefix)
 	_, err = s.CreateToken(ctx, webhook.Token{Environment: environment, Hint: auth.Hint(secret)}, auth.Hash(secret))
@@ -96,22 +78,28 @@ func newToken(ctx context.Context, s *store.Store, fresh bool) (string, error) {
 type remote struct {
 	*process
 	opened
+	cfg    *config.Config
 	client http.Client
 }
 
-// openNode starts a node on a fresh database, or one that this benchmark has
-// filled, and waits until it listens.
-func (b *run) openNode(ctx context.Context, cfg *config.Config, fresh bool) (*remote, error) {
+// openNode starts a node on a fresh database.
+func (b *run) openNode(ctx context.Context) (*remote, error) {
+	cfg, err := b.fresh(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return b.reopen(ctx, cfg)
+}
+
+// reopen starts a node on a database that is there, and returns once it
+// listens.
+func (b *run) reopen(ctx context.Context, cfg *config.Config) (*remote, error) {
 	p, err := b.start(roleNode)
 	if err != nil {
 		return nil, err
 	}
-	n := &remote{process: p}
-	if err := p.ask(ctx, "open", openArgs{cfg, fresh}, &n.opened); err != nil {
-		p.stop()
-		return nil, err
-	}
-	return n, nil
+	n := &remote{process: p, cfg: cfg}
+	return n, p.ask(ctx, "open", cfg, &n.opened)
 }
 
 // address is the node's "host:port".

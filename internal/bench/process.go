@@ -62,6 +62,7 @@ func Process(ctx context.Context, role string, in io.Reader, out io.Writer) erro
 		return fmt.Errorf("there is no process %q in a benchmark", role)
 	}
 	defer a.close()
+	defer stopProfile()
 	lines := bufio.NewReader(in)
 	for {
 		line, err := lines.ReadBytes('\n')
@@ -86,6 +87,8 @@ func answer(ctx context.Context, a actor, line []byte) []byte {
 	case err != nil:
 	case q.Do == "usage":
 		v, err = usageOf(q.Args)
+	case q.Do == "profile":
+		err = profile(q.Args)
 	default:
 		v, err = a.do(ctx, q.Do, q.Args)
 	}
@@ -198,8 +201,11 @@ func (p *process) lastWords() string {
 // stopTimeout is how long a process may take to end once its input has.
 const stopTimeout = 30 * time.Second
 
-// stop ends the process and waits for it.
+// stop ends the process, unless it has ended, and waits for it.
 func (p *process) stop() {
+	if p.cmd.ProcessState != nil {
+		return
+	}
 	_ = p.in.Close() // or it has ended
 	late := time.AfterFunc(stopTimeout, func() { _ = p.cmd.Process.Kill() })
 	defer late.Stop()

@@ -35,7 +35,7 @@ type relayArgs struct {
 	InFlight int    `json:"inFlight"`
 }
 
-// loopArgs say what a loop sends: each event to each of the URLs.
+// loopArgs say what a loop sends, to each of the URLs in turn.
 type loopArgs struct {
 	To       []string      `json:"to"`
 	Secret   string        `json:"secret"`
@@ -131,7 +131,7 @@ func (r *relay) loop(ctx context.Context, a *loopArgs) (*sent, error) {
 			body := payload(a.Size)
 			for now := out.Began; ctx.Err() == nil && now.Before(until); now = time.Now() {
 				n := next.Add(1) - 1
-				stamp(body, now, a.First+n/int64(len(a.To)))
+				stamp(body, now, a.First+n)
 				if err := r.call(ctx, a.To[n%int64(len(a.To))], body); err != nil {
 					cancel(err)
 				}

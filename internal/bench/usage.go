@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/pprof"
 	"strconv"
 	"syscall"
 	"time"
@@ -69,3 +70,24 @@ func (p *process) usage(ctx context.Context) (u usage, err error) {
 
 // peakFromHere forgets the peak of memory so far, where the system can.
 func (p *process) peakFromHere(ctx context.Context) error { return p.ask(ctx, "usage", true, nil) }
+
+// profile starts to write down where the processor time of this process goes,
+// into the file that is named, or stops when none is.
+func profile(args json.RawMessage) error {
+	var path string
+	if err := json.Unmarshal(args, &path); err != nil {
+		return err
+	}
+	if path == "" {
+		stopProfile()
+		return nil
+	}
+	f, err := os.Create(path) //nolint:gosec // whoever measures names the directory
+	if err != nil {
+		return err
+	}
+	return pprof.StartCPUProfile(f)
+}
+
+// stopProfile leaves the file to the end of the process, which is near.
+func stopProfile() { pprof.StopCPUProfile() }
