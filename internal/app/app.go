@@ -163,7 +163,13 @@ func (n *Node) open(cfg *config.Config, version string) error {
 		Timeout: cfg.RequestTimeout,
 	})
 	n.Store.Attach(n.dispatcher)
-	pages, err := portal.New(n.Store, n.log, portal.Config{Version: version, Secure: cfg.Secure(), HTTPSOnly: cfg.HTTPSOnly})
+	pages, err := portal.New(n.Store, n.log, portal.Config{
+		Version: version, Secure: cfg.Secure(), HTTPSOnly: cfg.HTTPSOnly,
+		Promises: portal.Promises{
+			RetrySchedule: cfg.RetrySchedule, RequestTimeout: cfg.RequestTimeout, DisableAfter: cfg.DisableAfter,
+			RetryAfterCap: cfg.RetryAfterCap,
+		},
+	})
 	if err != nil {
 		return err
 	}

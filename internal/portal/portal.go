@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fanfare/internal/auth"
+	"fanfare/internal/guide"
 	"fanfare/internal/registry"
 	"fanfare/internal/store"
 	"fanfare/internal/web"
@@ -35,6 +36,8 @@ type Config struct {
 	Secure bool
 	// HTTPSOnly refuses endpoints with plain http.
 	HTTPSOnly bool
+	// Promises are what the documentation tells.
+	Promises Promises
 }
 
 // Portal serves the pages.
@@ -46,6 +49,7 @@ type Portal struct {
 	assets    map[string][]byte
 	versions  map[string]string
 	guesses   auth.Limiter
+	guide     *guide.Guide
 	router    web.Router
 	// routesKnown are the routes of router.
 	routesKnown []string
@@ -62,6 +66,9 @@ func New(s *store.Store, log *slog.Logger, cfg Config) (*Portal, error) {
 		return nil, err
 	}
 	var err error
+	if p.guide, err = guide.New(cfg.Promises.facts()); err != nil {
+		return nil, err
+	}
 	p.templates, err = template.New("").Funcs(template.FuncMap{
 		"asset":   func(name string) string { return "/static/" + name + "?v=" + p.versions[name] },
 		"rfc3339": func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
@@ -137,6 +144,8 @@ func (p *Portal) routes() {
 	p.webhooks("GET /webhooks/{account}/events", view, p.eventsPage)
 	p.webhooks("GET /webhooks/{account}/events/{event}", view, p.eventPage)
 	p.webhooks("POST /webhooks/{account}/events/{event}/replay", send, p.replay)
+
+	p.furtherRoutes(open)
 }
 
 // contentPolicy lets pages load what this server serves and nothing else.
