@@ -39,6 +39,15 @@ func benchFlags(fs *flag.FlagSet, b *bench.Config) {
 	})
 	fs.IntVar(&b.Batch, "batch", 100, "`number` of messages in a request of the part batch")
 	fs.Float64Var(&b.Rate, "rate", 500, "`number` of requests a second in the part steady")
+	fs.IntVar(&b.Backlog, "backlog", 100_000, "`number` of deliveries that wait in the part backlog")
+	b.History = []int{10_000, 100_000}
+	fs.Func("history", "`numbers` of messages that are stored already in the part history, the least first (default 10000,100000)", func(v string) (err error) {
+		b.History, err = numbers(v)
+		return err
+	})
+	fs.IntVar(&b.Endpoints, "endpoints", 1000, "`number` of customers, with an endpoint each, in the parts history and fair")
+	fs.Float64Var(&b.FairRate, "fair-rate", 1000, "`number` of messages a second for the healthy in the part fair")
+	fs.IntVar(&b.Import, "import", 20_000, "`number` of messages that one customer imports in each round of the part fair")
 	fs.BoolVar(&b.JSON, "json", false, "print the findings as JSON")
 	fs.StringVar(&b.Profiles, "profiles", "", "`directory` for profiles of the processor time that relay, loop and node spend")
 	fs.StringVar(&b.Dir, "dir", "", "`directory` for databases while it runs (default the system's for temporary files)")

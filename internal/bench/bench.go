@@ -17,8 +17,7 @@ import (
 
 // Config says what is measured and how.
 type Config struct {
-	// Only names the parts to run; those that take no more than a minute or
-	// two each if empty.
+	// Only names the parts to run; all if empty.
 	Only []string
 	// Rounds is how often each of what is compared is measured, Duration for
 	// how long each time.
@@ -34,6 +33,16 @@ type Config struct {
 	FanOut []int
 	Batch  int
 	Rate   float64
+	// Backlog is how many deliveries wait for a dead endpoint, History how many
+	// messages are stored already, least first.
+	Backlog int
+	History []int
+	// Endpoints is how many customers there are where there are many, FairRate
+	// how many messages come for the healthy ones in a second, Import how many
+	// come at once for one.
+	Endpoints int
+	FairRate  float64
+	Import    int
 	// JSON prints the findings for machines.
 	JSON bool
 	// Profiles is a directory for profiles of processor time; none if empty.
@@ -54,15 +63,16 @@ type Config struct {
 type benchmark struct {
 	name, does string
 	run        func(ctx context.Context, b *run) error
-	// long ones are run only when they are asked for.
-	long bool
 }
 
 var benchmarks = []benchmark{
-	{"single", "one message a request to one endpoint, as fast as it goes, and a bare relay", single, false},
-	{"steady", "the same at a fixed rate", steady, false},
-	{"fanout", "each message to many endpoints, and a bare loop that signs and sends", fanOut, false},
-	{"batch", "many messages a request to one endpoint", batch, false},
+	{"single", "one message a request to one endpoint, as fast as it goes, and a bare relay", single},
+	{"steady", "the same at a fixed rate", steady},
+	{"fanout", "each message to many endpoints, and a bare loop that signs and sends", fanOut},
+	{"batch", "many messages a request to one endpoint", batch},
+	{"backlog", "deliveries that wait for a dead endpoint, a start with them, and how they go", backlog},
+	{"history", "what a delivery costs, and a page of a list, with few and with many messages stored", ages},
+	{"fair", "how the healthy fare beside endpoints that hang, that refuse, and a huge import", fair},
 }
 
 // Parts lists what Config.Only can name, with what each does.
@@ -120,7 +130,7 @@ func Run(ctx context.Context, cfg Config, out, progress io.Writer) (err error) {
 
 func choose(names []string) ([]benchmark, error) {
 	if len(names) == 0 {
-		return slices.DeleteFunc(slices.Clone(benchmarks), func(p benchmark) bool { return p.long }), nil
+		return benchmarks, nil
 	}
 	var chosen []benchmark
 	for _, name := range names {

@@ -41,8 +41,11 @@ func tiny(t *testing.T, part string) bench.Config {
 	node.Database = "sqlite:"
 	node.SecretKey = auth.NewSecretKey()
 	node.AllowNetworks = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	node.RequestTimeout = 200 * time.Millisecond
+	node.RetrySchedule = []time.Duration{100 * time.Millisecond, 100 * time.Millisecond, 100 * time.Millisecond}
 	return bench.Config{
 		Only: []string{part}, Rounds: 1, Duration: 50 * time.Millisecond, InFlight: 4, Size: 600, FanOut: []int{3}, Batch: 7, Rate: 200,
+		Backlog: 300, History: []int{20, 1500}, Endpoints: 20, FairRate: 200, Import: 50,
 		Node: node, Dir: t.TempDir(), Program: []string{os.Args[0]},
 	}
 }
@@ -67,9 +70,12 @@ func TestTheLastLineIsTheRatioToTheRelay(t *testing.T) {
 
 func TestEveryPartRuns(t *testing.T) {
 	for part, want := range map[string]string{
-		"steady": `fanfare +\d+ deliveries/s`,
-		"fanout": `ratio of 1 to 3 to the loop`,
-		"batch":  `batch-7 +\d+ deliveries/s`,
+		"steady":  `fanfare +\d+ deliveries/s`,
+		"fanout":  `ratio of 1 to 3 to the loop`,
+		"batch":   `batch-7 +\d+ deliveries/s`,
+		"backlog": `deliveries once the endpoint is back +\d`,
+		"history": `page of messages of an endpoint`,
+		"fair":    `p99 of the healthy beside bad ones`,
 	} {
 		t.Run(part, func(t *testing.T) {
 			if out := measure(t, tiny(t, part)); !regexp.MustCompile(want).MatchString(out) {

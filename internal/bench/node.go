@@ -31,15 +31,27 @@ type opened struct {
 }
 
 func (n *node) do(ctx context.Context, what string, args json.RawMessage) (any, error) {
-	if what != "open" {
+	switch what {
+	case "open":
+		var cfg config.Config
+		if err := json.Unmarshal(args, &cfg); err != nil {
+			return nil, err
+		}
+		return n.open(ctx, &cfg)
+	case "load":
+		var a loadArgs
+		if err := json.Unmarshal(args, &a); err != nil {
+			return nil, err
+		}
+		return loadHistory(ctx, a)
+	default:
 		return nil, fmt.Errorf("a node cannot %q", what)
 	}
-	var cfg config.Config
-	if err := json.Unmarshal(args, &cfg); err != nil {
-		return nil, err
-	}
+}
+
+func (n *node) open(ctx context.Context, cfg *config.Config) (*opened, error) {
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	running, err := app.Open(ctx, &cfg, log, "bench")
+	running, err := app.Open(ctx, cfg, log, "bench")
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +66,7 @@ func (n *node) do(ctx context.Context, what string, args json.RawMessage) (any, 
 			log.ErrorContext(ctx, "node", "error", err)
 		}
 	})
-	return opened{running.URL, token}, nil
+	return &opened{running.URL, token}, nil
 }
 
 func (n *node) close() {
@@ -111,27 +123,41 @@ func (n *remote) post(ctx context.Context, path string, in any) (id string, err 
 	if err != nil {
 		return "", err
 	}
-	q, err := http.NewRequestWithContext(ctx, http.MethodPost, n.URL+path, bytes.NewReader(body))
+	text, err := n.call(ctx, http.MethodPost, path, body)
 	if err != nil {
 		return "", err
-	}
-	q.Header.Set("Authorization", "Bearer "+n.Token)
-	q.Header.Set("Content-Type", "application/json")
-	answer, err := n.client.Do(q)
-	if err != nil {
-		return "", err
-	}
-	text, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
-	if err = errors.Join(err, answer.Body.Close()); err != nil {
-		return "", err
-	}
-	if answer.StatusCode/100 != 2 {
-		return "", fmt.Errorf("POST %s: answered %d: %s", path, answer.StatusCode, text)
 	}
 	var made struct {
 		ID string `json:"id"`
 	}
 	return made.ID, json.Unmarshal(text, &made)
+}
+
+// get asks for something and expects to get it.
+func (n *remote) get(ctx context.Context, path string) error {
+	_, err := n.call(ctx, http.MethodGet, path, nil)
+	return err
+}
+
+func (n *remote) call(ctx context.Context, method, path string, body []byte) ([]byte, error) {
+	q, err := http.NewRequestWithContext(ctx, method, n.URL+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	q.Header.Set("Authorization", "Bearer "+n.Token)
+	q.Header.Set("Content-Type", "application/json")
+	answer, err := n.client.Do(q)
+	if err != nil {
+		return nil, err
+	}
+	text, err := io.ReadAll(io.LimitReader(answer.Body, 16<<20))
+	if err = errors.Join(err, answer.Body.Close()); err != nil {
+		return nil, err
+	}
+	if answer.StatusCode/100 != 2 {
+		return nil, fmt.Errorf("%s %s: answered %d: %s", method, path, answer.StatusCode, text)
+	}
+	return text, nil
 }
 
 // application makes an application with an endpoint at each of the URLs, and

@@ -108,7 +108,7 @@ func (r *report) result(v *result) {
 		v.Name, v.Rate, v.Accepted, show(v.P50), show(v.P99), v.Duplicates)
 	var cpu, peak []string
 	var all time.Duration
-	for _, role := range slices.Sorted(maps.Keys(v.CPU)) {
+	for _, role := range sortedKeys(v.CPU) {
 		all += v.CPU[role]
 		cpu = append(cpu, fmt.Sprintf("%s %.3f", role, v.CPU[role].Seconds()))
 		peak = append(peak, fmt.Sprintf("%s %d", role, v.Peak[role]>>20))
@@ -169,3 +169,5 @@ func medianOf[T int64 | float64 | time.Duration](values []T) T {
 	values = slices.Sorted(slices.Values(values))
 	return (values[(len(values)-1)/2] + values[len(values)/2]) / 2
 }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,255 @@
+package bench
+
+import (
+	"context"
+	"fanfare/internal/app"
+	"fanfare/internal/config"
+	"fanfare/internal/store"
+	"fanfare/internal/webhook"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+)
+
+// loadArgs say what history a database is to have.
+type loadArgs struct {
+	Config config.Config `json:"config"`
+	// Messages is how many there are to be, each delivered once: half of them
+	// of one customer with many endpoints, the others of Customers with one.
+	Messages  int    `json:"messages"`
+	Customers int    `json:"customers"`
+	Size      int    `json:"size"`
+	URL       string `json:"url"`
+	Secret    string `json:"secret"`
+}
+
+// history is what a database holds.
+type history struct {
+	// Paths are where messages of each of the customers go.
+	Paths []string `json:"paths"`
+	// Lists are the lists that are looked at, by what they show.
+	Lists map[string]string `json:"lists"`
+}
+
+// bigEndpoints is how many endpoints the big customer has.
+const bigEndpoints = 10
+
+// loader fills a database.
+type loader struct {
+	loadArgs
+	store       *store.Store
+	environment webhook.ID
+	big         []*webhook.Endpoint
+	small       []*webhook.Endpoint
+	// middle is the message halfway.
+	middle webhook.ID
+}
+
+// slice is how many messages are stored at a time.
+const slice = 1000
+
+func loadHistory(ctx context.Context, args loadArgs) (*history, error) {
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	s, err := app.OpenStore(ctx, &args.Config, log, true)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	l := &loader{loadArgs: args, store: s}
+	if l.environment, err = s.Environment(ctx, store.MainEnvironment); err != nil {
+		return nil, err
+	}
+	if err := l.customers(ctx); err != nil {
+		return nil, err
+	}
+	for first := 0; first < l.Messages; first += slice {
+		if err := l.load(ctx, first, min(first+slice, l.Messages)); err != nil {
+			return nil, err
+		}
+	}
+	return l.history(), nil
+}
+
+// customers makes the applications with their endpoints. Each endpoint of the
+// big one wants a type of its own, and the first the type that is sent.
+func (l *loader) customers(ctx context.Context) error {
+	for i := range l.Customers + 1 {
+		a, err := l.store.CreateApplication(ctx, webhook.Application{
+			Environment: l.environment, Name: fmt.Sprintf("customer %d", i), Metadata: map[string]string{},
+		})
+		if err != nil {
+			return err
+		}
+		count, list := 1, &l.small
+		if i == 0 {
+			count, list = bigEndpoints, &l.big
+		}
+		for n := range count {
+			e := webhook.Endpoint{
+				Application: a.ID, URL: fmt.Sprintf("%s/%d-%d", l.URL, i, n), Version: 1, Metadata: map[string]string{},
+				Secrets: []webhook.Secret{{Key: l.Secret}}, EventTypes: []string{typeOf(n)},
+			}
+			made, err := l.store.CreateEndpoint(ctx, e)
+			if err != nil {
+				return err
+			}
+			*list = append(*list, made)
+		}
+	}
+	return nil
+}
+
+// typeOf is the event type that the n-th endpoint of a customer wants.
+func typeOf(n int) string {
+	if n == 0 {
+		return eventType
+	}
+	return fmt.Sprintf("%s.%d", eventType, n)
+}
+
+// load stores the messages of a slice. One attempt in a thousand has failed.
+func (l *loader) load(ctx context.Context, first, end int) error {
+	text := payload(l.Size)
+	messages := make([]*webhook.Message, 0, end-first)
+	attempts := make([]webhook.Attempt, 0, end-first)
+	for i := first; i < end; i++ {
+		n := i / 2 % bigEndpoints
+		to := l.big[n]
+		if i%2 == 1 {
+			// One after another, so that it loads fast whatever the index.
+			n, to = 0, l.small[i*len(l.small)/l.Messages]
+		}
+		now := time.Now()
+		a := webhook.Attempt{
+			DeliveryKey: webhook.DeliveryKey{Endpoint: to.ID}, Number: 1, Outcome: webhook.Delivered, Ends: webhook.Succeeded,
+			StatusCode: 204, URL: to.URL, StartedAt: now, RequestHead: []byte("Content-Type: application/json\n"),
+		}
+		if i/2%1000 == 0 {
+			a.Outcome, a.Ends, a.StatusCode, a.Response = webhook.Refused, webhook.Failed, 500, []byte("no")
+		}
+		messages = append(messages, &webhook.Message{Application: to.Application, EventType: typeOf(n), Payload: text, CreatedAt: now})
+		attempts = append(attempts, a)
+	}
+	if err := l.store.LoadHistory(ctx, messages, attempts); err != nil {
+		return err
+	}
+	if first <= l.Messages/2 {
+		l.middle = messages[0].ID
+	}
+	return nil
+}
+
+func (l *loader) history() *history {
+	h := &history{}
+	path := func(id webhook.ID) string { return "/api/v1/app/" + webhook.ApplicationID.Format(id) }
+	for _, e := range l.small {
+		h.Paths = append(h.Paths, path(e.Application)+"/msg")
+	}
+	app, endpoint := path(l.big[0].Application), webhook.EndpointID.Format(l.big[0].ID)
+	middle := webhook.MessageID.Format(l.middle)
+	h.Lists = map[string]string{
+		"messages":                          app + "/msg?limit=50",
+		"messages, from the middle":         app + "/msg?limit=50&iterator=" + middle,
+		"messages of a type":                app + "/msg?limit=50&event_types=" + typeOf(3),
+		"attempts at an endpoint":           app + "/attempt/endpoint/" + endpoint + "?limit=50",
+		"attempts at an endpoint, 250":      app + "/attempt/endpoint/" + endpoint + "?limit=250",
+		"failed attempts at an endpoint":    app + "/attempt/endpoint/" + endpoint + "?limit=5&status=2",
+		"attempts for a message":            app + "/attempt/msg/" + middle,
+		"messages of an endpoint":           app + "/endpoint/" + endpoint + "/msg?limit=50",
+		"messages that failed, by endpoint": app + "/endpoint/" + endpoint + "/msg?limit=5&status=2",
+	}
+	return h
+}
+
+// aged is a node with a history of a size.
+type aged struct {
+	history
+	size  int
+	node  *remote
+	times map[string][]time.Duration
+}
+
+// ages measures what a delivery costs and how long a page of a list takes when
+// few messages are stored and when many are.
+func ages(ctx context.Context, b *run) error {
+	w, err := b.world(ctx)
+	if err != nil {
+		return err
+	}
+	var all []*aged
+	var sides []*side
+	for _, size := range b.History {
+		a, err := b.aged(ctx, w, size)
+		if err != nil {
+			return err
+		}
+		l := b.load(a.node, a.Paths...)
+		all = append(all, a)
+		sides = append(sides, &side{
+			name: fmt.Sprintf("%d stored", size), groups: []string{fmt.Sprintf("of-%d", size)},
+			at: []*process{w.producer, a.node.process, w.receiver}, send: w.sends(l),
+		})
+	}
+	if err := b.compare(ctx, sides...); err != nil {
+		return err
+	}
+	cost := func(s *side) float64 { return s.result().CPU[roleNode].Seconds() }
+	last := len(sides) - 1
+	b.report.figure(cost(sides[last])/cost(sides[0]), "", "processor time of the node, %d stored to %d", all[last].size, all[0].size)
+	return b.pages(ctx, all)
+}
+
+// aged makes a database with a history, and starts a node on it.
+func (b *run) aged(ctx context.Context, w *world, size int) (*aged, error) {
+	cfg, err := b.fresh(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p, err := b.start(roleNode)
+	if err != nil {
+		return nil, err
+	}
+	b.report.progress("%d messages are stored", size)
+	a := &aged{size: size, times: map[string][]time.Duration{}}
+	began := time.Now()
+	err = p.ask(ctx, "load", loadArgs{
+		Config: *cfg, Messages: size, Customers: b.Endpoints, Size: b.Size, URL: fmt.Sprintf("%s/of-%d", w.url, size), Secret: b.secret,
+	}, &a.history)
+	if err != nil {
+		return nil, err
+	}
+	b.report.figure(time.Since(began).Seconds(), "s", "time to store %d messages with an attempt each", size)
+	p.stop()
+	a.node, err = b.reopen(ctx, cfg)
+	return a, err
+}
+
+// looks is how often each page is asked for.
+const looks = 60
+
+// pages takes the times of pages at the nodes in turn.
+func (b *run) pages(ctx context.Context, all []*aged) error {
+	for i := range looks {
+		b.report.progress("look %d of %d at each list", i+1, looks)
+		for _, a := range all {
+			for name, path := range a.Lists {
+				began := time.Now()
+				if err := a.node.get(ctx, path); err != nil {
+					return err
+				}
+				a.times[name] = append(a.times[name], time.Since(began))
+			}
+		}
+	}
+	for _, name := range sortedKeys(all[0].Lists) {
+		var times []string
+		for _, a := range all {
+			times = append(times, show(medianOf(a.times[name])))
+		}
+		first, last := medianOf(all[0].times[name]), medianOf(all[len(all)-1].times[name])
+		b.report.figure(float64(last)/float64(first), "", "page of %s (%s)", name, strings.Join(times, ", "))
+	}
+	return nil
+}
