@@ -200,7 +200,8 @@ func (t *tx) replay(m *webhook.Message, endpoint webhook.ID) error {
 }
 
 // waitingEndpoints hops through the index from endpoint to endpoint, so that a
-// million rows of one cost no more than a row.
+// million rows of one cost no more than a row. What waits for an endpoint that
+// is off is due at once: to be canceled.
 const waitingEndpoints = `
 	WITH RECURSIVE e(id) AS (
 		SELECT (SELECT endpoint_id FROM delivery WHERE owner IS NULL ORDER BY endpoint_id LIMIT 1)
@@ -209,7 +210,8 @@ const waitingEndpoints = `
 		FROM e WHERE e.id IS NOT NULL
 	)
 	SELECT id,
-		(SELECT min(due_at) FROM delivery d WHERE d.endpoint_id = e.id AND d.lane = 0 AND d.owner IS NULL),
+		CASE WHEN EXISTS (SELECT 1 FROM endpoint p WHERE p.id = e.id AND p.deleted_at IS NULL AND NOT p.disabled)
+			THEN (SELECT min(due_at) FROM delivery d WHERE d.endpoint_id = e.id AND d.lane = 0 AND d.owner IS NULL) ELSE 1 END,
 		(SELECT min(due_at) FROM delivery d WHERE d.endpoint_id = e.id AND d.lane = 1 AND d.owner IS NULL)
 	FROM e WHERE id IS NOT NULL`
 

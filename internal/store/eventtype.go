@@ -125,12 +125,18 @@ func (s *Store) UpdateEventType(ctx context.Context, environment webhook.ID, nam
 }
 
 func (t *tx) updateEventType(environment webhook.ID, name string, change func(e *webhook.EventType, exists bool) error) (webhook.EventType, error) {
+	// Two who make the same type at once must not both be told that they did.
+	var locked webhook.ID
+	if err := t.row(`SELECT id FROM environment WHERE id = $1`+t.s.dialect.forUpdate, key(environment)).Scan(id(&locked)); err != nil {
+		return webhook.EventType{}, err
+	}
 	rows, err := t.query(selectEventType+` WHERE environment_id = $1 AND name = $2`+t.s.dialect.forUpdate, key(environment), name)
 	found, err := collect(rows, err, scanEventType)
 	if err != nil {
 		return webhook.EventType{}, err
 	}
-	e := webhook.EventType{Environment: environment, Name: name, CreatedAt: now()}
+	at := now()
+	e := webhook.EventType{Environment: environment, Name: name, CreatedAt: at}
 	if len(found) > 0 {
 		e = found[0]
 	}
@@ -141,9 +147,9 @@ func (t *tx) updateEventType(environment webhook.ID, name string, change func(e 
 		return e, orElse(err, webhook.ErrBuiltIn)
 	}
 	if e.CreatedAt.IsZero() {
-		e.CreatedAt = now()
+		e.CreatedAt = at
 	}
-	e.UpdatedAt = now()
+	e.UpdatedAt = at
 	return e, t.saveEventType(&e)
 }
 

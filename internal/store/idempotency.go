@@ -126,6 +126,28 @@ func (s *Store) BeginRequest(ctx context.Context, k IdempotencyKey) (*Reply, err
 	return reply, nil
 }
 
+// Repeated tells what an earlier request that bore a key has come to: its reply,
+// or the message it made; neither when there was none, or none that has ended.
+func (s *Store) Repeated(ctx context.Context, k IdempotencyKey) (reply *Reply, message webhook.ID, err error) {
+	for _, end := range k.candidates(time.Now()) {
+		var status int
+		var sealed []byte
+		err = s.row(ctx, `SELECT message_id, status, reply FROM idempotency WHERE expires_at = $1 AND hash = $2`, end, k.Hash).
+			Scan(id(&message), &status, &sealed)
+		switch {
+		case errors.Is(err, webhook.ErrNotFound):
+			continue
+		case err != nil:
+			return nil, message, fmt.Errorf("idempotency key: %w", err)
+		case status == 0 || !message.IsZero():
+			return nil, message, nil
+		}
+		body, err := s.sealer.Open(sealed, k.Hash)
+		return &Reply{status, body}, message, err
+	}
+	return nil, message, nil
+}
+
 // EndRequest keeps the reply to a request that BeginRequest let through; nil
 // forgets the request, so that it can be tried again.
 func (s *Store) EndRequest(ctx context.Context, k IdempotencyKey, reply *Reply) error {

@@ -18,23 +18,30 @@ import (
 type Position struct {
 	transaction uint64
 	message     webhook.ID
+	// floor is where the poller began: transactions that wrote what is wanted
+	// may have written older messages too.
+	floor webhook.ID
 }
 
 // String writes the position as an iterator.
 func (p Position) String() string {
 	b := binary.BigEndian.AppendUint64(nil, p.transaction)
-	return base64.RawURLEncoding.EncodeToString(append(b, p.message[:]...))
+	b = append(b, p.message[:]...)
+	if !p.floor.IsZero() {
+		b = append(b, p.floor[:]...)
+	}
+	return base64.RawURLEncoding.EncodeToString(b)
 }
 
 // ParsePosition reads what String wrote. Anything else is webhook.ErrBadID.
 func ParsePosition(s string) (Position, error) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
 	var p Position
-	if err != nil || len(b) != 8+len(p.message) {
+	if err != nil || len(b) != 8+len(p.message) && len(b) != 8+len(p.message)+len(p.floor) {
 		return p, webhook.ErrBadID
 	}
 	p.transaction = binary.BigEndian.Uint64(b)
-	copy(p.message[:], b[8:])
+	copy(p.floor[:], b[8+copy(p.message[:], b[8:]):])
 	if p.transaction > 1<<62 {
 		return p, webhook.ErrBadID
 	}
@@ -72,7 +79,7 @@ func (s *Store) Poll(ctx context.Context, app webhook.ID, from Position, since t
 		}
 		err := row.Scan(append(intoMessage(&m), &transaction)...)
 		seen++
-		p.Next = Position{uint64(transaction), m.ID} //nolint:gosec // transactions count from 3
+		p.Next = Position{uint64(transaction), m.ID, from.floor} //nolint:gosec // transactions count from 3
 		if err == nil && wanted(&m) {
 			p.Messages = append(p.Messages, m)
 		}
@@ -88,6 +95,9 @@ func (s *Store) Poll(ctx context.Context, app webhook.ID, from Position, since t
 func (s *Store) pollQuery(app webhook.ID, from Position, since time.Time) (query string, args []any) {
 	columns := `SELECT id, application_id, event_id, event_type, payload, channels, tags, dataset, subject, created_at, expires_at, `
 	floor := webhook.FloorID(since)
+	if slices.Compare(floor[:], from.floor[:]) < 0 {
+		floor = from.floor
+	}
 	if s.dialect.name == sqliteDialect.name {
 		if slices.Compare(floor[:], from.message[:]) < 0 {
 			floor = from.message
@@ -121,7 +131,7 @@ func (s *Store) PollFrom(ctx context.Context, app webhook.ID, since time.Time) (
 	if err != nil {
 		return Position{}, fmt.Errorf("poll: %w", err)
 	}
-	return Position{transaction: uint64(max(0, transaction.Int64))}, nil
+	return Position{transaction: uint64(max(0, transaction.Int64)), floor: webhook.FloorID(since)}, nil
 }
 
 // Consumer is how far a consumer of a poller has read.

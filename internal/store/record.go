@@ -41,12 +41,16 @@ func (t *tx) recordAll(records []*webhook.Record) error {
 	if err := t.insertAttempts(attempts); err != nil {
 		return err
 	}
+	looked := map[webhook.ID]bool{}
 	for i, r := range records {
 		if !held[i] {
 			continue
 		}
 		if !r.Retry.IsZero() {
 			t.waits = append(t.waits, webhook.Delivery{DeliveryKey: r.DeliveryKey, Calls: r.Calls, DueAt: r.Retry})
+			if err := t.cancelIfOff(r.Endpoint, looked); err != nil {
+				return err
+			}
 		}
 		if err := t.tellAttempt(r, attempts[i].ID); err != nil {
 			return err
@@ -111,6 +115,22 @@ func (t *tx) settle(records []*webhook.Record) (held []bool, err error) {
 	return held, t.changeRows(postponeOne, postponeAll, postponeKinds, postponed, func(n int) { held[postponedAt[n]] = true })
 }
 
+// cancelIfOff has what waits for an endpoint canceled that was switched off, or
+// deleted, while a call was under way: whoever did that could not see the
+// delivery in the queue, and nobody would look at it before it is due.
+func (t *tx) cancelIfOff(endpoint webhook.ID, looked map[webhook.ID]bool) error {
+	if looked[endpoint] {
+		return nil
+	}
+	looked[endpoint] = true
+	var on int
+	err := t.row(`SELECT count(*) FROM endpoint WHERE id = $1 AND deleted_at IS NULL AND NOT disabled`, key(endpoint)).Scan(&on)
+	if err == nil && on == 0 {
+		t.changed(endpoint)
+	}
+	return err
+}
+
 // consequences are what an ended delivery means beyond itself.
 func (t *tx) consequences(r *webhook.Record) error {
 	switch {
@@ -155,10 +175,16 @@ func (t *tx) endPlanned(r *webhook.Record) error {
 func (t *tx) failing(endpoint webhook.ID) error {
 	now := time.Now()
 	var since time.Time
+	// What failed long ago is forgotten, so that a failure now and then never
+	// disables.
+	forgotten := int64(0)
+	if after := t.s.cfg.DisableAfter; after > 0 {
+		forgotten = now.Add(-2 * after).UnixMicro()
+	}
 	err := t.change(`
-		UPDATE endpoint SET failing_since = CASE failing_since WHEN 0 THEN $2 ELSE failing_since END
+		UPDATE endpoint SET failing_since = CASE WHEN failing_since <= $3 THEN $2 ELSE failing_since END
 		WHERE id = $1 AND deleted_at IS NULL AND NOT disabled RETURNING failing_since`,
-		key(endpoint), now.UnixMicro()).Scan(intoTime{&since})
+		key(endpoint), now.UnixMicro(), forgotten).Scan(intoTime{&since})
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil

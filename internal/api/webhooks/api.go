@@ -2,11 +2,9 @@ package webhooks
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fanfare/internal/auth"
-	"fanfare/internal/signature"
 	"fanfare/internal/store"
 	"fanfare/internal/web"
 	"fanfare/internal/webhook"
@@ -15,7 +13,6 @@ import (
 	"net/url"
 	"strings"
 	"sync"
-	"time"
 	"unicode/utf8"
 )
 
@@ -77,8 +74,10 @@ type operation struct {
 	out any
 	// inline says that the body may bring the application of the path.
 	inline bool
-	// once says that the operation itself sees to idempotency keys.
-	once bool
+	// once says that the operation itself sees to idempotency keys; repeat
+	// answers for the message that an earlier request with the key has made.
+	once   bool
+	repeat func(*request, webhook.ID) (answer, error)
 	// raw gives the operation its body unread.
 	raw    bool
 	handle func(*request) (answer, error)
@@ -114,8 +113,16 @@ func New(s *store.Store, log *slog.Logger, cfg Config) *API {
 		web.JSON(w, http.StatusOK, a.document())
 	}))
 	a.router.NotFound = http.HandlerFunc(a.unknown)
+	for _, route := range notServed {
+		a.router.Handle(route, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.refuse(w, r, webhook.ErrNotFound) }))
+	}
 	return a
 }
+
+// notServed are methods of the client libraries that have no route here
+// (contract, section 17), where a path with a parameter would match theirs and
+// make it look as if the method alone were wrong.
+var notServed = []string{"POST " + Prefix + "/app/{app}/msg/bulk-expunge"}
 
 func routeOf(op *operation) string {
 	method, path, _ := strings.Cut(op.route, " ")
@@ -132,16 +139,24 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Access-Control-Allow-Origin", "*")
 	h.Set("Access-Control-Expose-Headers", "X-Request-Id, Retry-After")
 	h.Set("X-Content-Type-Options", "nosniff")
-	if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
+	if r.Method == http.MethodOptions {
 		h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 		h.Set("Access-Control-Allow-Headers", r.Header.Get("Access-Control-Request-Headers"))
 		h.Set("Access-Control-Max-Age", corsAge)
+		h.Set("Vary", "Access-Control-Request-Headers")
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	if path, err := url.PathUnescape(r.URL.EscapedPath()); err != nil || !utf8.ValidString(path) || strings.ContainsRune(path, 0) {
+	path, err := url.PathUnescape(r.URL.EscapedPath())
+	if err != nil || !utf8.ValidString(path) || strings.ContainsRune(path, 0) {
 		a.refuse(w, r, webhook.ErrNotFound) // nothing has such a name
 		return
+	}
+	if strings.HasSuffix(r.URL.Path, "//") { // however many slashes end a path, it is the same path
+		at := *r.URL
+		at.Path, at.RawPath = strings.TrimRight(at.Path, "/"), strings.TrimRight(at.RawPath, "/")
+		r = r.WithContext(r.Context())
+		r.URL = &at
 	}
 	a.router.ServeHTTP(w, r)
 }
@@ -214,7 +229,7 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request, op *operation) (ans
 		return answer{}, err
 	}
 	if err := req.read(w, op); err != nil {
-		return answer{}, err
+		return req.before(op, err)
 	}
 	if req.key.Hash == nil || op.once || r.Method != http.MethodPost {
 		return op.handle(req)
@@ -305,156 +320,4 @@ func requires(fields []field) bool {
 		}
 	}
 	return false
-}
-
-// idempotencyKey hashes what makes a request the same as another.
-func idempotencyKey(r *http.Request, token string) store.IdempotencyKey {
-	key := r.Header.Get("Idempotency-Key")
-	if key == "" || r.Method != http.MethodPost {
-		return store.IdempotencyKey{}
-	}
-	parts, err := json.Marshal([]string{token, key, r.URL.RequestURI()})
-	if err != nil {
-		return store.IdempotencyKey{} // strings always have a JSON form
-	}
-	return store.IdempotencyKey{Hash: auth.Hash(string(parts)), Explicit: !strings.HasPrefix(key, "auto_")}
-}
-
-// How often and for how long a request waits for another one with its key.
-const (
-	pollBusy = 200 * time.Millisecond
-	waitBusy = 5 * time.Second
-)
-
-// once does an operation unless a request with the same key has done it.
-func (r *request) once(op *operation) (answer, error) {
-	reply, err := r.begin()
-	if err != nil {
-		return answer{}, err
-	}
-	if reply != nil {
-		if len(reply.Body) == 0 {
-			return answer{status: reply.Status}, nil
-		}
-		return answer{reply.Status, reply.Body}, nil
-	}
-	// Who asked may go away; what was done is to be remembered all the same.
-	ctx := context.WithoutCancel(r.Context())
-	result, err := op.handle(r)
-	if err != nil {
-		return result, errors.Join(err, r.a.store.EndRequest(ctx, r.key, nil))
-	}
-	body, err := encode(result.body)
-	if err != nil {
-		return result, err
-	}
-	return result, r.a.store.EndRequest(ctx, r.key, &store.Reply{Status: result.status, Body: body})
-}
-
-func (r *request) begin() (*store.Reply, error) {
-	deadline := time.Now().Add(waitBusy)
-	for {
-		reply, err := r.a.store.BeginRequest(r.Context(), r.key)
-		if !errors.Is(err, store.ErrBusy) || time.Now().After(deadline) {
-			return reply, err
-		}
-		select {
-		case <-time.After(pollBusy):
-		case <-r.Context().Done():
-			return nil, context.Cause(r.Context())
-		}
-	}
-}
-
-// refusal is an answer that says why not.
-type refusal struct {
-	status       int
-	code, detail string
-}
-
-// Error is the detail.
-func (r refusal) Error() string { return r.detail }
-
-// refusals are the answers to errors; the first that matches counts.
-var refusals = []struct {
-	err error
-	refusal
-}{
-	{web.ErrTooLarge, refusal{http.StatusRequestEntityTooLarge, "payload_too_large", "Request payload is too large."}},
-	{web.ErrEncoding, refusal{http.StatusUnsupportedMediaType, "unsupported_encoding", "The content encoding must be gzip or none."}},
-	{webhook.ErrLinked, refusal{
-		http.StatusConflict, "conflict",
-		"The application belongs to an account of the registry: it bears the account's name as uid and cannot be deleted.",
-	}},
-	{webhook.ErrBuiltIn, refusal{http.StatusConflict, "conflict", "The event type is built in: it cannot be changed, archived or deleted."}},
-	{webhook.ErrSequence, refusal{
-		http.StatusConflict, "conflict",
-		"The iterator is not the one that this consumer was given last. Call without an iterator to go on from where it stands.",
-	}},
-	{webhook.ErrConflict, refusal{http.StatusConflict, "conflict", "A conflict has occurred"}},
-	{webhook.ErrPayloadGone, refusal{http.StatusBadRequest, "missing_payload", "The payload of this message has expired or was expunged: it cannot be sent again."}},
-	{webhook.ErrLimit, refusal{http.StatusBadRequest, "limit_reached", "There are as many of these as there may be."}},
-	{webhook.ErrNotFound, refusal{http.StatusNotFound, "not_found", "Entity not found"}},
-	{store.ErrBusy, refusal{http.StatusServiceUnavailable, "unavailable", "A request with this idempotency key is still being worked on. Try again."}},
-	{webhook.ErrUnavailable, refusal{http.StatusServiceUnavailable, "unavailable", "The database cannot take this now. Nothing was changed; try again."}},
-	{signature.ErrSecret, refusal{http.StatusUnprocessableEntity, "validation", "Not a signing secret."}},
-}
-
-// retryAfter is how long clients wait before they try again after a 503, in
-// seconds.
-const retryAfter = "1"
-
-func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	status, body := a.refusal(r.Context(), err)
-	if status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", retryAfter)
-	}
-	encoded, err := encode(body)
-	if err != nil {
-		panic(err) // a refusal always has a JSON form
-	}
-	web.JSON(w, status, encoded)
-}
-
-// errorOut is the body of every refusal but 422.
-type errorOut struct {
-	Code   string `json:"code"`
-	Detail string `json:"detail"`
-}
-
-// invalidOut is the body of a 422.
-type invalidOut struct {
-	Detail []problem `json:"detail"`
-}
-
-// refusal is the status and body for an error.
-func (a *API) refusal(ctx context.Context, err error) (status int, body any) {
-	if problems, ok := errors.AsType[invalid](err); ok {
-		return http.StatusUnprocessableEntity, invalidOut{problems}
-	}
-	if errors.Is(err, web.ErrSyntax) {
-		return http.StatusUnprocessableEntity, invalidOut{[]problem{{[]string{"body"}, "cannot be unpacked", badForm}}}
-	}
-	refused, ok := errors.AsType[refusal](err)
-	for _, known := range refusals {
-		if ok {
-			break
-		}
-		if errors.Is(err, known.err) {
-			refused, ok = known.refusal, true
-		}
-	}
-	if !ok {
-		refused = refusal{http.StatusInternalServerError, "server_error", "The fault is ours; it is in the log under the id of this request."}
-	}
-	if refused.status >= http.StatusInternalServerError && ctx.Err() == nil {
-		a.log.ErrorContext(ctx, "request failed", "request", web.RequestID(ctx), "error", err)
-	}
-	return refused.status, errorOut{refused.code, refused.detail}
-}
-
-// Broken answers for a handler that panicked.
-func Broken(w http.ResponseWriter, _ *http.Request) {
-	web.JSON(w, http.StatusInternalServerError,
-		[]byte(`{"code":"server_error","detail":"The fault is ours; it is in the log under the id of this request."}`))
 }

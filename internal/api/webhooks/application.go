@@ -5,6 +5,7 @@ import (
 	"fanfare/internal/store"
 	"fanfare/internal/webhook"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -37,7 +38,8 @@ var exampleApplication = applicationOut{
 var applicationFields = []field{
 	{
 		name: "name", kind: text, required: true, min: 1, max: 10_000, doc: "What people call the application.",
-		valid: plainText, problem: "must not contain control characters",
+		valid:   func(s string) bool { return !strings.ContainsFunc(s, func(c rune) bool { return c <= 0x08 }) },
+		problem: "must not contain the control characters 0x00 to 0x08",
 	},
 	uidField("uid", webhook.ApplicationID, "Your own id of the application, unique in the environment."),
 	metadataField, throttleField,
@@ -148,7 +150,13 @@ func putApplication(r *request) (answer, error) {
 	wanted := newApplication(r.token.Environment, r.in)
 	if r.app.ID.IsZero() {
 		made, err := r.a.store.CreateApplication(r.Context(), wanted)
-		return answer{http.StatusCreated, applicationOf(&made)}, orUIDTaken(err)
+		if !errors.Is(err, webhook.ErrConflict) || wanted.UID != r.PathValue("app") {
+			return answer{http.StatusCreated, applicationOf(&made)}, orUIDTaken(err)
+		}
+		// Somebody has made it in between.
+		if r.app, err = r.a.store.Application(r.Context(), r.token.Environment, wanted.UID); err != nil {
+			return answer{}, err
+		}
 	}
 	made, err := r.changeApplication(func(a *webhook.Application) {
 		a.UID, a.Name, a.Metadata, a.Throttle = wanted.UID, wanted.Name, wanted.Metadata, wanted.Throttle

@@ -2,6 +2,7 @@ package webhooks
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fanfare/internal/store"
 	"fanfare/internal/webhook"
@@ -72,11 +73,22 @@ func responseOf(a *webhook.Attempt) string {
 		return blockedText
 	case a.Error != "":
 		return a.Error
-	case !utf8.Valid(a.Response):
-		return base64.StdEncoding.EncodeToString(a.Response)
 	default:
-		return string(a.Response)
+		return readable(a.Response)
 	}
+}
+
+// readable is an answer as text, in base64 when it is none. The bound on what is
+// kept of an answer may have cut its last character in two.
+func readable(response []byte) string {
+	text := response
+	for cut := 1; cut < utf8.UTFMax && len(response) >= webhook.MaxResponse && !utf8.Valid(text); cut++ {
+		text = response[:len(response)-cut]
+	}
+	if utf8.Valid(text) {
+		return string(text)
+	}
+	return base64.StdEncoding.EncodeToString(response)
 }
 
 var exampleAttempt = attemptOut{
@@ -342,7 +354,7 @@ func resend(r *request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if !isObject(m.Payload) {
+	if !json.Valid(m.Payload) {
 		return answer{}, webhook.ErrPayloadGone
 	}
 	_, err = r.a.store.Resend(r.Context(), r.app.ID, m.ID, webhook.EndpointID.Format(e.ID))

@@ -1,6 +1,7 @@
 package webhooks
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -13,6 +14,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -20,12 +22,16 @@ import (
 // (https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md).
 const structured = "application/cloudevents+json"
 
+// batched is the media type of a list of such events.
+const batched = "application/cloudevents-batch+json"
+
 func cloudEvents() operation {
 	return operation{
 		route: "POST /app/{app}/cloudevents", id: "message.create-cloudevent", summary: "Create a message from a CloudEvent",
-		doc: "CloudEvents 1.0 over HTTP, structured (application/cloudevents+json) or binary (ce- headers). Its type is the event type. " +
+		doc: "CloudEvents 1.0 over HTTP, structured (application/cloudevents+json), binary (ce- headers) or batched " +
+			"(application/cloudevents-batch+json: up to 1,000, answered as a batch of messages is). Its type is the event type. " +
 			"Receivers get the event in the structured JSON form. The same source and id make one message. An addition of ours.",
-		access: forEnvironment, raw: true, once: true, query: []field{contentField}, status: http.StatusAccepted, out: exampleMessage,
+		access: forEnvironment, raw: true, once: true, maxBody: maxBatchBody, query: []field{contentField}, status: http.StatusAccepted, out: exampleMessage,
 		handle: createCloudEvent,
 	}
 }
@@ -35,23 +41,18 @@ func createCloudEvent(r *request) (answer, error) {
 	if err != nil && r.Header.Get("Content-Type") != "" {
 		return answer{}, wrong("must be a media type", "header", "content-type")
 	}
+	if mediaType == batched {
+		return r.createCloudEvents()
+	}
+	if len(r.raw) > maxBody {
+		return answer{}, web.ErrTooLarge
+	}
 	event, err := r.cloudEvent(mediaType)
 	if err != nil {
 		return answer{}, err
 	}
-	fields, _ := registry.ReadFields(event) // it was read, or written, before
-	var rd reader
-	v := rd.body(event, cloudEventFields, []string{"body"})
-	if rd.problems != nil {
-		return answer{}, rd.problems
-	}
-	if fields["data"] != nil && fields["data_base64"] != nil {
-		return answer{}, wrong("give either data or data_base64", "body", "data_base64")
-	}
-	m := &webhook.Message{
-		Application: r.app.ID, EventType: get[string](v, "type"), Payload: event, EventID: cloudEventID(get[string](v, "source"), get[string](v, "id")),
-	}
-	if err := r.validate(m.EventType, event, "body"); err != nil {
+	m, err := r.eventMessage(event, "body")
+	if err != nil {
 		return answer{}, err
 	}
 	err = r.a.store.AddMessageOnce(r.Context(), m, r.key)
@@ -60,6 +61,36 @@ func createCloudEvent(r *request) (answer, error) {
 		*m, err = r.a.store.Message(r.Context(), r.app.ID, m.EventID)
 	}
 	return answer{http.StatusAccepted, messageOf(m, r.withContent())}, err
+}
+
+func (r *request) createCloudEvents() (answer, error) {
+	var rd reader
+	events, _ := rd.list(r.raw, &field{min: 1, max: maxBatch}, []string{"body"}).([]json.RawMessage)
+	if rd.problems != nil {
+		return answer{}, rd.problems
+	}
+	return r.addBatch(events, true, func(i int, event json.RawMessage) (*webhook.Message, error) {
+		return r.eventMessage(event, "body", strconv.Itoa(i))
+	})
+}
+
+// eventMessage is the message of an event in its structured form.
+func (r *request) eventMessage(event []byte, loc ...string) (*webhook.Message, error) {
+	if _, err := web.Text(event); err != nil {
+		return nil, invalid{{loc, "must be UTF-8", badForm}}
+	}
+	var rd reader
+	v := rd.body(event, cloudEventFields, loc)
+	if rd.problems != nil {
+		return nil, rd.problems
+	}
+	if fields, _ := registry.ReadFields(event); fields["data"] != nil && fields["data_base64"] != nil {
+		return nil, wrong("give either data or data_base64", append(loc, "data_base64")...)
+	}
+	m := &webhook.Message{
+		Application: r.app.ID, EventType: get[string](v, "type"), Payload: event, EventID: cloudEventID(get[string](v, "source"), get[string](v, "id")),
+	}
+	return m, r.validate(m.EventType, event, loc...)
 }
 
 // cloudEventID makes an event id of what is unique about an event.
@@ -97,17 +128,10 @@ func validBase64(s string) bool {
 // headers and body.
 func (r *request) cloudEvent(mediaType string) ([]byte, error) {
 	if mediaType == structured {
-		body, err := web.Text(r.raw)
-		if err != nil {
-			return nil, err
-		}
-		if _, ok := registry.ReadFields(body); !ok || body[0] != '{' {
-			return nil, invalid{{[]string{"body"}, "must be a JSON object", badForm}}
-		}
-		return body, nil
+		return bytes.TrimSpace(r.raw), nil
 	}
 	if strings.HasPrefix(mediaType, "application/cloudevents") {
-		return nil, wrong("must be "+structured+", or the event comes in ce- headers", "header", "content-type")
+		return nil, wrong("must be "+structured+" or "+batched+", or the event comes in ce- headers", "header", "content-type")
 	}
 	attributes := map[string]string{}
 	for name, values := range r.Header {

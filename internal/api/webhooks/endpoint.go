@@ -58,11 +58,11 @@ var (
 	}
 	disabledField = field{name: "disabled", kind: boolean, doc: "A disabled endpoint gets nothing.", given: false}
 	filterField   = field{
-		name: "eventTypes", alias: "filterTypes", kind: texts, nullable: true, min: 1, max: 10_000, unique: true,
+		name: "eventTypes", alias: "filterTypes", kind: texts, nullable: true, min: 1, max: 10_000, once: true,
 		valid: webhook.ValidName, pattern: namePattern, problem: nameProblem, doc: "The event types it wants; null is all.",
 	}
 	channelsField = field{
-		name: "channels", kind: texts, nullable: true, min: 1, max: webhook.MaxChannels, unique: true,
+		name: "channels", kind: texts, nullable: true, min: 1, max: webhook.MaxChannels, once: true,
 		valid: webhook.ValidChannel, pattern: channelPattern, problem: channelProblem, doc: "The channels it listens to; null is all.",
 	}
 	datasetsField = field{
@@ -256,21 +256,30 @@ func putEndpoint(r *request) (answer, error) {
 // saveEndpoint puts a body that was sent whole into the endpoint of the path,
 // or makes one.
 func (r *request) saveEndpoint(app webhook.ID) (answer, error) {
-	made, err := r.a.store.UpdateEndpoint(r.Context(), app, r.PathValue("ep"), func(e *webhook.Endpoint) error {
-		fillEndpoint(e, r.in)
-		return nil
-	})
-	if err == nil {
-		return answer{http.StatusOK, endpointOf(made)}, nil
-	}
+	replaced, err := r.replaceEndpoint(app)
 	if !errors.Is(err, webhook.ErrNotFound) {
-		return answer{}, err
+		return replaced, err
 	}
-	made, err = r.a.store.CreateEndpoint(r.Context(), r.newEndpoint(app))
+	made, err := r.a.store.CreateEndpoint(r.Context(), r.newEndpoint(app))
+	if errors.Is(err, webhook.ErrConflict) && get[string](r.in, "uid") == r.PathValue("ep") {
+		return r.replaceEndpoint(app) // somebody has made it in between
+	}
 	if err != nil {
 		return answer{}, err
 	}
 	return answer{http.StatusCreated, endpointOf(made)}, nil
+}
+
+// replaceEndpoint puts a body that was sent whole into the endpoint of the path.
+func (r *request) replaceEndpoint(app webhook.ID) (answer, error) {
+	made, err := r.changeEndpoint(app, func(e *webhook.Endpoint) error {
+		fillEndpoint(e, r.in)
+		return nil
+	})
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{http.StatusOK, endpointOf(made)}, nil
 }
 
 // changeEndpoint changes the endpoint of the path.

@@ -65,7 +65,7 @@ var (
 		{name: "schemas", kind: objectsMap, nullable: true, doc: "JSON Schemas of the payload by version; draft 7 unless $schema says otherwise."},
 		{name: "featureFlag", kind: text, nullable: true, valid: webhook.ValidName, pattern: namePattern, problem: nameProblem, doc: "The same as a list of one."},
 		{
-			name: "featureFlags", kind: texts, nullable: true, min: 1, max: 100, valid: webhook.ValidName, pattern: namePattern,
+			name: "featureFlags", kind: texts, nullable: true, min: 1, max: 100, once: true, valid: webhook.ValidName, pattern: namePattern,
 			problem: nameProblem, doc: "Only tokens that hold one of these see the type.",
 		},
 		{name: "groupName", kind: text, nullable: true, valid: webhook.ValidName, pattern: namePattern, problem: nameProblem, doc: "What it is listed under."},
@@ -137,7 +137,10 @@ func listEventTypes(r *request) (answer, error) {
 	descending := get[string](r.query, "order") == "descending"
 	p := store.NamePage{Limit: limit + 1, Descending: descending}
 	name, back := strings.CutPrefix(get[string](r.query, "iterator"), "-")
-	if name != "" {
+	if forward, ok := strings.CutPrefix(name, "="); ok && !back {
+		name = forward
+	}
+	if name != "" || back {
 		if !webhook.ValidName(name) {
 			return answer{}, wrong("must be an iterator of this list", "query", "iterator")
 		}
@@ -154,7 +157,16 @@ func listEventTypes(r *request) (answer, error) {
 	withContent := get[bool](r.query, "with_content")
 	return answer{http.StatusOK, pageOf(rows, limit, back,
 		func(t *webhook.EventType) eventTypeOut { return eventTypeOf(t, withContent) },
-		func(t *webhook.EventType) string { return t.Name })}, err
+		nameIterator)}, err
+}
+
+// nameIterator is the name of an event type as an iterator. One that begins
+// with a hyphen would lead backwards from the rest of it.
+func nameIterator(t *webhook.EventType) string {
+	if strings.HasPrefix(t.Name, "-") {
+		return "=" + t.Name
+	}
+	return t.Name
 }
 
 func getEventType(r *request) (answer, error) {

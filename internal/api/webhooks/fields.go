@@ -1,6 +1,7 @@
 package webhooks
 
 import (
+	"bytes"
 	"encoding/json"
 	"fanfare/internal/registry"
 	"fanfare/internal/webhook"
@@ -27,7 +28,7 @@ const (
 	anyObject              // json.RawMessage of an object, as it was sent
 	objectsMap             // map[string]json.RawMessage
 	object                 // values, by the fields below it
-	objects                // []values
+	anyList                // []json.RawMessage, each read by itself later
 )
 
 // field is one member of a request's body, or one parameter of its query.
@@ -42,8 +43,8 @@ type field struct {
 	// min and max bound a number, the characters of a text or the length of a
 	// list. A list has at least min items when it is not null.
 	min, max int64
-	// unique refuses items that come twice.
-	unique bool
+	// unique refuses items that come twice; once keeps the first of them.
+	unique, once bool
 	// valid is the rule for a text or each item, pattern its form in words that
 	// machines read, problem what breaks it.
 	valid            func(string) bool
@@ -185,7 +186,8 @@ func (r *reader) form(raw json.RawMessage, f *field, loc []string) any {
 	case texts:
 		return r.texts(raw, f, loc)
 	case textMap:
-		if f.maxBytes > 0 && len(raw) > f.maxBytes {
+		var compact bytes.Buffer
+		if f.maxBytes > 0 && json.Compact(&compact, raw) == nil && compact.Len() > f.maxBytes {
 			r.add(loc, badRule, "must have at most %d bytes as JSON", f.maxBytes)
 			return nil
 		}
@@ -214,8 +216,8 @@ func (r *reader) form(raw json.RawMessage, f *field, loc []string) any {
 		return decode[map[string]json.RawMessage](r, raw, "an object", loc)
 	case object:
 		return r.body(raw, f.fields, loc)
-	case objects:
-		return r.objects(raw, f, loc)
+	case anyList:
+		return r.list(raw, f, loc)
 	}
 	return nil
 }
@@ -283,6 +285,8 @@ func (r *reader) texts(raw json.RawMessage, f *field, loc []string) any {
 			r.add(here, badRule, "must be one of %s", strings.Join(f.enum, ", "))
 		case f.unique && seen[*item]:
 			r.add(here, badRule, "must not come twice")
+		case f.once && seen[*item]:
+			continue
 		}
 		seen[*item] = true
 		plain = append(plain, *item)
@@ -291,6 +295,10 @@ func (r *reader) texts(raw json.RawMessage, f *field, loc []string) any {
 }
 
 func (r *reader) headers(m map[string]*string, loc []string) {
+	if len(m) > maxHeaders {
+		r.add(loc, badRule, "must be at most %d headers", maxHeaders)
+		return
+	}
 	seen := map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(m)) {
 		value := m[name]
@@ -308,11 +316,20 @@ func (r *reader) headers(m map[string]*string, loc []string) {
 }
 
 // timeForms are the forms that clients write times in.
-var timeForms = []string{time.RFC3339Nano, "2006-01-02T15:04:05Z0700", "2006-01-02 15:04:05.999999999 MST", "2006-01-02 15:04:05.999999999Z07:00"}
+var timeForms = []string{time.RFC3339Nano, "2006-01-02T15:04:05Z0700", "2006-01-02 15:04:05.999999999 UTC", "2006-01-02 15:04:05.999999999Z07:00"}
+
+// beginning is the earliest time that a bound can be: nothing is older, and
+// the zero time is no bound at all.
+var beginning = time.UnixMilli(1).UTC()
 
 func (r *reader) instant(s string, loc []string) any {
 	for _, form := range timeForms {
-		if at, err := time.Parse(form, s); err == nil && at.Year() >= 1970 && at.Year() < 10000 {
+		at, err := time.Parse(form, s)
+		switch {
+		case err != nil:
+		case at.Before(beginning):
+			return beginning
+		case at.UTC().Year() < 10000: // what JSON can tell
 			return at.UTC()
 		}
 	}
@@ -320,17 +337,12 @@ func (r *reader) instant(s string, loc []string) any {
 	return nil
 }
 
-func (r *reader) objects(raw json.RawMessage, f *field, loc []string) any {
-	items := decode[[]json.RawMessage](r, raw, "a list of objects", loc)
+func (r *reader) list(raw json.RawMessage, f *field, loc []string) any {
+	items := decode[[]json.RawMessage](r, raw, "a list", loc)
 	if n := int64(len(items)); n < f.min || n > f.max {
 		r.add(loc, badRule, "must have %d to %d items", f.min, f.max)
-		return nil
 	}
-	all := make([]values, len(items))
-	for i, item := range items {
-		all[i] = r.body(item, f.fields, append(slices.Clone(loc), strconv.Itoa(i)))
-	}
-	return all
+	return items
 }
 
 // query reads the parameters of a query string.

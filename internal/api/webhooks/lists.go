@@ -128,7 +128,7 @@ func pageOf[R, T any](rows []R, limit int, backward bool, out func(*R) T, iterat
 	}
 	if len(rows) > 0 {
 		last := iterator(&rows[len(rows)-1])
-		page.Iterator, page.PrevIterator = &last, "-"+iterator(&rows[0])
+		page.Iterator, page.PrevIterator = &last, "-"+strings.TrimPrefix(iterator(&rows[0]), "=")
 	}
 	return page
 }

@@ -1,10 +1,12 @@
 package webhooks
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fanfare/internal/auth"
 	"fanfare/internal/store"
+	"fanfare/internal/web"
 	"fanfare/internal/webhook"
 	"net/http"
 	"strconv"
@@ -47,7 +49,7 @@ func payloadOf(m *webhook.Message) json.RawMessage {
 }
 
 func isObject(payload []byte) bool {
-	return len(payload) > 0 && payload[0] == '{' && json.Valid(payload)
+	return bytes.HasPrefix(bytes.TrimLeft(payload, " \t\r\n"), []byte("{")) && json.Valid(payload)
 }
 
 var exampleMessage = messageOut{
@@ -75,6 +77,9 @@ var messageFields = []field{
 	inlineField,
 }
 
+// batchFields are those of a message in a batch, which brings no application.
+var batchFields = messageFields[:len(messageFields)-1]
+
 const messagePath = "/app/{app}/msg/{msg}"
 
 var contentField = field{name: "with_content", kind: boolean, doc: "Include the content.", given: true}
@@ -92,14 +97,14 @@ func (a *API) messages() []operation {
 			route: "POST /app/{app}/msg", id: "message.create", summary: "Create a message", access: forEnvironment, inline: true, once: true,
 			doc:   "It is durable, with a delivery for each endpoint that wants it, before the answer.",
 			query: []field{contentField}, body: messageFields, example: example, status: http.StatusAccepted, out: exampleMessage,
-			handle: createMessage,
+			handle: createMessage, repeat: repeatMessage,
 		},
 		{
 			route: "POST /app/{app}/msg/batch", id: "message.create-batch", summary: "Create up to 1,000 messages at once", access: forEnvironment,
 			doc: "All in one transaction, each answered on its own. An addition of ours.", once: true, maxBody: maxBatchBody,
 			query: []field{contentField},
 			body: []field{
-				{name: "messages", kind: objects, required: true, min: 1, max: maxBatch, fields: messageFields[:len(messageFields)-1], doc: "The messages, in order."},
+				{name: "messages", kind: anyList, required: true, min: 1, max: maxBatch, fields: batchFields, doc: "The messages, in order."},
 			},
 			example: `{"messages":[` + example + `]}`, status: http.StatusAccepted, out: batchOut{[]batchItem{{Status: 202, Message: &exampleMessage}}},
 			handle: createBatch,
@@ -181,6 +186,12 @@ func createMessage(r *request) (answer, error) {
 	return answer{http.StatusAccepted, messageOf(m, r.withContent())}, nil
 }
 
+// repeatMessage answers with a message that was made before.
+func repeatMessage(r *request, made webhook.ID) (answer, error) {
+	m, err := r.a.store.Message(r.Context(), r.app.ID, webhook.MessageID.Format(made))
+	return answer{http.StatusAccepted, messageOf(&m, r.withContent())}, err
+}
+
 // maxBatch is how many messages may come at once.
 const maxBatch = 1000
 
@@ -197,7 +208,21 @@ type batchItem struct {
 }
 
 func createBatch(r *request) (answer, error) {
-	items := get[[]values](r.in, "messages")
+	return r.addBatch(get[[]json.RawMessage](r.in, "messages"), false, func(i int, item json.RawMessage) (*webhook.Message, error) {
+		loc := []string{"body", "messages", strconv.Itoa(i)}
+		var rd reader
+		v := rd.body(item, batchFields, loc)
+		if rd.problems != nil {
+			return nil, rd.problems
+		}
+		return r.newMessage(v, loc...)
+	})
+}
+
+// addBatch stores what read makes of each item; each is answered on its own. An
+// event id that is in use is a conflict, or with again means the message that
+// has it.
+func (r *request) addBatch(items []json.RawMessage, again bool, read func(int, json.RawMessage) (*webhook.Message, error)) (answer, error) {
 	out := batchOut{make([]batchItem, len(items))}
 	fail := func(i int, err error) {
 		out.Data[i].Status, out.Data[i].Error = r.a.refusal(r.Context(), err)
@@ -206,7 +231,11 @@ func createBatch(r *request) (answer, error) {
 	var keys []store.IdempotencyKey
 	var places []int
 	for i, item := range items {
-		m, err := r.newMessage(item, "body", "messages", strconv.Itoa(i))
+		if len(item) > maxBody {
+			fail(i, web.ErrTooLarge)
+			continue
+		}
+		m, err := read(i, item)
 		if err != nil {
 			if _, ok := errors.AsType[invalid](err); !ok {
 				return answer{}, err
@@ -221,6 +250,9 @@ func createBatch(r *request) (answer, error) {
 		return answer{}, err
 	}
 	for n, i := range places {
+		if again && errors.Is(answers[n], webhook.ErrConflict) {
+			*messages[n], answers[n] = r.a.store.Message(r.Context(), r.app.ID, messages[n].EventID)
+		}
 		if answers[n] != nil {
 			fail(i, answers[n])
 			continue

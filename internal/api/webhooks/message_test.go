@@ -102,9 +102,17 @@ func TestABatchAnswersEachMessageOnItsOwn(t *testing.T) {
 		if !slices.Equal(bodies, []string{`{"n": 1}`, `{"n":2}`}) {
 			t.Errorf("sent: %q", bodies)
 		}
-		if r := w.do("POST", "/app/acme/msg/batch", `{"messages":[{"eventType":"a b","payload":{}}]}`); r.status != 422 || !strings.Contains(r.body, `"loc":["body","messages","0","eventType"]`) {
-			t.Errorf("%d %s", r.status, r.body)
+		r := w.do("POST", "/app/acme/msg/batch?with_content=false", `{"messages":[{"eventType":"a b","payload":{}},{"eventType":"a","payload":{"n":3}},7,{"eventType":"a","payload":{"x":"`+strings.Repeat("y", maxBody)+`"}}]}`)
+		for _, part := range []string{
+			`{"status":422,"error":{"detail":[{"loc":["body","messages","0","eventType"],"msg":`, `{"status":202,"message":{"id":"msg_`, `"payload":{}`,
+			`{"status":422,"error":{"detail":[{"loc":["body","messages","2"],"msg":"must be a JSON object","type":"value_error.jsondecode"}]}}`,
+			`{"status":413,"error":{"code":"payload_too_large"`,
+		} {
+			if r.status != 202 || !strings.Contains(r.body, part) {
+				t.Errorf("some are no good: %d %s; want %s", r.status, r.body, part)
+			}
 		}
+		w.receiver.next(t)
 		if r := w.do("POST", "/app/acme/msg/batch", `{"messages":[]}`); r.status != 422 {
 			t.Errorf("an empty batch: %d %s", r.status, r.body)
 		}
@@ -188,12 +196,27 @@ func TestCloudEventsBecomeMessages(t *testing.T) {
 		if got := w.receiver.next(t); !strings.Contains(got.body, `"data_base64":"PGEvPg=="`) {
 			t.Errorf("sent %s", got.body)
 		}
+		batch := post(`[`+structuredEvent+`,{"specversion":"1.0","id":"4","source":"/shop","type":"order.sent"},{"specversion":"1.0"}]`, "Content-Type", batched).object(t)["data"].([]any)
+		if got := w.receiver.next(t).body; got != `{"specversion":"1.0","id":"4","source":"/shop","type":"order.sent"}` {
+			t.Errorf("sent of the batch: %s", got)
+		}
+		for i, want := range []struct {
+			status float64
+			part   string
+		}{{202, first.object(t)["id"].(string)}, {202, "order.sent"}, {422, "[body 2 id]"}} {
+			if item := batch[i].(map[string]any); item["status"] != want.status || !strings.Contains(fmt.Sprint(item), want.part) {
+				t.Errorf("event %d of a batch: %v; want %v", i, item, want)
+			}
+		}
 		for name, c := range map[string][]string{
 			"no headers":           {`{}`, "Content-Type", "application/json"},
 			"another version":      {`{"specversion":"0.3","id":"1","source":"/","type":"a"}`, "Content-Type", structured},
 			"no id":                {`{"specversion":"1.0","source":"/","type":"a"}`, "Content-Type", structured},
 			"a list":               {`[]`, "Content-Type", structured},
-			"a batch":              {`[]`, "Content-Type", "application/cloudevents-batch+json"},
+			"a batch of none":      {`[]`, "Content-Type", batched},
+			"a batch of one":       {structuredEvent, "Content-Type", batched},
+			"a format not known":   {`<a/>`, "Content-Type", "application/cloudevents+xml"},
+			"data that is no text": {"{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"/\",\"type\":\"a\",\"data\":\"\xff\"}", "Content-Type", structured},
 			"data that is not":     {`{`, "Content-Type", "application/json", "ce-specversion", "1.0", "ce-id", "2", "ce-source", "/shop", "ce-type", "a"},
 			"a type of blanks":     {`{}`, "ce-specversion", "1.0", "ce-id", "2", "ce-source", "/shop", "ce-type", "a b"},
 			"a bad content type":   {`{}`, "Content-Type", ";", "ce-specversion", "1.0", "ce-id", "2", "ce-source", "/shop", "ce-type", "a"},

@@ -217,7 +217,7 @@ func (d *documenter) field(f *field) jsonObject {
 		s = jsonObject{"type": "object", "additionalProperties": true}
 	case object:
 		s = d.object(f.fields)
-	case objects:
+	case anyList:
 		s = jsonObject{"type": "array", "items": d.object(f.fields)}
 		bound(s, f, "minItems", "maxItems")
 	}

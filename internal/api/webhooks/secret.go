@@ -4,6 +4,8 @@ import (
 	"fanfare/internal/signature"
 	"fanfare/internal/webhook"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -59,7 +61,7 @@ func (r *request) rotate(app webhook.ID) (answer, error) {
 	if r.in.has("gracePeriodSeconds") && r.in["gracePeriodSeconds"] != nil {
 		grace = get[int64](r.in, "gracePeriodSeconds")
 	}
-	_, err := r.changeEndpoint(app, func(e *webhook.Endpoint) error {
+	changed, err := r.changeEndpoint(app, func(e *webhook.Endpoint) error {
 		now := time.Now()
 		next := []webhook.Secret{{Key: key}}
 		for i, old := range e.Secrets {
@@ -77,5 +79,26 @@ func (r *request) rotate(app webhook.ID) (answer, error) {
 		e.Secrets = next
 		return nil
 	})
+	if err == nil && r.token.Can(webhook.ViewEndpointSecret) && readsRotated(r.UserAgent()) {
+		return answer{http.StatusOK, secretOut{signature.Public(changed.Secrets[0].Key)}}, nil
+	}
 	return answer{status: http.StatusNoContent}, err
+}
+
+// readsRotated reports whether a client is a library that reads the new secret
+// from the answer to a rotation, and stumbles when there is none: from its
+// version 2.7 on. All others expect no body.
+func readsRotated(userAgent string) bool {
+	version, _ := strings.CutPrefix(userAgent, "svix-libs/")
+	if version == userAgent {
+		return false
+	}
+	number, _, _ := strings.Cut(version, "/")
+	parts := strings.Split(number, ".")
+	if len(parts) < 2 {
+		return false
+	}
+	major, err1 := strconv.Atoi(parts[0])
+	minor, err2 := strconv.Atoi(parts[1])
+	return err1 == nil && err2 == nil && (major > 2 || major == 2 && minor >= 7)
 }

@@ -2,6 +2,7 @@ package webhooks
 
 import (
 	"encoding/json"
+	"errors"
 	"fanfare/internal/store"
 	"fanfare/internal/webhook"
 	"net/http"
@@ -138,9 +139,12 @@ func startUsage(r *request) (answer, error) {
 	if refs := get[[]string](r.in, "appIds"); refs != nil {
 		for _, ref := range refs {
 			app, err := r.a.store.Application(r.Context(), r.token.Environment, ref)
-			if err != nil {
+			switch {
+			case errors.Is(err, webhook.ErrNotFound):
 				unresolved = append(unresolved, ref)
 				continue
+			case err != nil:
+				return answer{}, err
 			}
 			p.Applications = append(p.Applications, app.ID)
 		}
