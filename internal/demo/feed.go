@@ -1,12 +1,10 @@
 package demo
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fanfare/internal/egress"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/netip"
@@ -90,20 +88,18 @@ func (f *feed) change(ctx context.Context) error {
 }
 
 func (f *feed) call(ctx context.Context, method, path string, body, into any) error {
-	var reader io.Reader
-	if body != nil {
-		b, err := json.Marshal(body)
-		if err != nil {
-			return err
-		}
-		reader = bytes.NewReader(b)
-	}
-	req, err := http.NewRequestWithContext(ctx, method, f.url+path, reader)
+	to, err := egress.ParseTarget(f.url + path)
 	if err != nil {
 		return err
 	}
-	req.Header.Set("Authorization", "APIKey "+f.key)
-	req.Header.Set("Content-Type", "application/json")
+	req := &egress.Request{Method: method, To: to, Header: []egress.Field{
+		{Name: "Authorization", Value: "APIKey " + f.key}, {Name: "Content-Type", Value: "application/json"},
+	}}
+	if body != nil {
+		if req.Body, err = json.Marshal(body); err != nil {
+			return err
+		}
+	}
 	res, err := f.client.Do(ctx, req)
 	if err != nil {
 		return err

@@ -1,13 +1,11 @@
 package dispatch
 
 import (
-	"bytes"
 	"context"
 	"fanfare/internal/egress"
 	"fanfare/internal/signature"
 	"fanfare/internal/webhook"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -19,6 +17,7 @@ type HTTPCaller struct {
 	client    *egress.Client
 	userAgent string
 	families  signature.Families
+	plans     plans
 }
 
 // NewHTTPCaller makes a caller that goes out through client, says that it is
@@ -35,16 +34,15 @@ const quick = time.Second
 // Call implements Caller.
 func (c *HTTPCaller) Call(ctx context.Context, to *webhook.Endpoint, j *webhook.Job) (webhook.Attempt, time.Duration) {
 	a := webhook.Attempt{URL: to.URL, StartedAt: webhook.FromMicros(time.Now().UnixMicro())}
-	req, err := c.request(ctx, to, j, a.StartedAt)
+	p, err := c.plans.of(to, c.userAgent)
 	if err != nil {
 		// What was stored cannot be sent: a URL or secret that was checked
 		// when it was stored.
 		a.Outcome, a.Error = webhook.Unreachable, "The request could not be built: "+err.Error()+"."
 		return a, -1
 	}
-	a.RequestHead = head(req.Header, func(name string) bool {
-		return slices.ContainsFunc(to.Headers, func(h webhook.Header) bool { return strings.EqualFold(h.Name, name) })
-	})
+	req := &egress.Request{Method: http.MethodPost, To: p.to, Header: c.header(p, j, a.StartedAt), Body: j.Payload}
+	a.RequestHead = shown(req.Header, p.hidden)
 	res, err := c.client.Do(ctx, req)
 	if egress.Retryable(err) && res.Timings.Total < quick {
 		res, err = c.client.Do(ctx, req)
@@ -52,7 +50,7 @@ func (c *HTTPCaller) Call(ctx context.Context, to *webhook.Endpoint, j *webhook.
 	a.Timings = webhook.Timings(res.Timings)
 	a.StatusCode = res.StatusCode
 	a.Response = res.Body[:min(len(res.Body), webhook.MaxResponse)]
-	a.ResponseHead = head(res.Header, func(name string) bool { return name == "Set-Cookie" })
+	a.ResponseHead = received(res.Header)
 	retryAfter := parseRetryAfter(res.Header.Get("Retry-After"), time.Now())
 	switch egress.Class(err) {
 	case "":
@@ -71,60 +69,57 @@ func (c *HTTPCaller) Call(ctx context.Context, to *webhook.Endpoint, j *webhook.
 	return a, -1
 }
 
-// request builds the call of a delivery. The headers of the endpoint come
-// first, so that none of them can stand in for one of ours.
-func (c *HTTPCaller) request(ctx context.Context, to *webhook.Endpoint, j *webhook.Job, at time.Time) (*http.Request, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to.URL, bytes.NewReader(j.Payload))
-	if err != nil {
-		return nil, err
+// header is what goes out with a delivery: what all calls to the endpoint have
+// in common, and the signature.
+func (c *HTTPCaller) header(p *plan, j *webhook.Job, at time.Time) []egress.Field {
+	h := make([]egress.Field, len(p.header), len(p.header)+6)
+	copy(h, p.header)
+	var room [4]signature.Key
+	for name, value := range signature.Headers(c.families, webhook.MessageID.Format(j.Message), at, j.Payload, p.live(room[:0], at)...) {
+		h = append(h, egress.Field{Name: name, Value: value})
 	}
-	req.Header.Set("Accept", "*/*")
-	for _, h := range to.Headers {
-		req.Header.Del(h.Name)
-		req.Header[h.Name] = []string{h.Value}
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("User-Agent", c.userAgent)
-	var keys []signature.Key
-	for _, s := range to.Secrets {
-		if !s.ExpiresAt.IsZero() && !s.ExpiresAt.After(at) {
-			continue
-		}
-		key, err := signature.ParseSecret(s.Key)
-		if err != nil {
-			return nil, err
-		}
-		keys = append(keys, key)
-	}
-	signature.SetHeaders(req.Header, c.families, webhook.MessageID.Format(j.Message), at, j.Payload, keys...)
-	return req, nil
+	return h
 }
 
 // maxHead bounds the evidence kept of headers, in bytes.
 const maxHead = 8 << 10
 
-// head writes headers one a line, sorted, with the values hidden that are
-// secret.
-func head(h http.Header, secret func(name string) bool) []byte {
-	var b bytes.Buffer
-	names := make([]string, 0, len(h))
-	for name := range h {
-		names = append(names, name)
+// hiddenValue stands in evidence for a value that is secret.
+const hiddenValue = "[hidden]"
+
+// shown writes the fields that are sent one a line, with the first values
+// hidden, which are the endpoint's own.
+func shown(h []egress.Field, hidden int) []byte {
+	size := 0
+	for _, f := range h {
+		size += len(f.Name) + len(f.Value) + 3
 	}
-	slices.Sort(names)
-	for _, name := range names {
-		for _, value := range h[name] {
-			if secret(name) {
-				value = "[hidden]"
-			}
-			b.WriteString(name + ": " + value + "\n")
-			if b.Len() > maxHead {
-				b.Truncate(maxHead)
-				return b.Bytes()
-			}
+	b := make([]byte, 0, min(size, 2*maxHead))
+	for i, f := range h {
+		if i < hidden {
+			f.Value = hiddenValue
+		}
+		b = appendLine(b, f.Name, f.Value)
+	}
+	return b[:min(len(b), maxHead)]
+}
+
+// received writes the fields of a response one a line, with cookies hidden.
+func received(h egress.Header) []byte {
+	b := make([]byte, 0, min(len(h), 2*maxHead))
+	for name, value := range h.All() {
+		if strings.EqualFold(name, "Set-Cookie") {
+			value = hiddenValue
+		}
+		if b = appendLine(b, name, value); len(b) > maxHead {
+			return b[:maxHead]
 		}
 	}
-	return b.Bytes()
+	return b
+}
+
+func appendLine(b []byte, name, value string) []byte {
+	return append(append(append(append(b, name...), ": "...), value...), '\n')
 }
 
 // sentence begins with a capital and ends with a full stop.

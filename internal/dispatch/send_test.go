@@ -17,7 +17,7 @@ import (
 	svix "github.com/svix/svix-webhooks/go"
 )
 
-func newCaller(t *testing.T, timeout time.Duration) *HTTPCaller {
+func newCaller(t testing.TB, timeout time.Duration) *HTTPCaller {
 	t.Helper()
 	client := egress.New(egress.Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Timeout: timeout})
 	t.Cleanup(client.Close)
@@ -133,5 +133,56 @@ func TestACallThatIsCutShortWasNotSent(t *testing.T) {
 	to := &webhook.Endpoint{URL: s.URL, Secrets: []webhook.Secret{{Key: signature.NewSecret()}}}
 	if a, _ := newCaller(t, 0).Call(ctx, to, aJob("{}")); a.Outcome != webhook.NotSent || a.Ends != webhook.Pending {
 		t.Errorf("got %+v", a)
+	}
+}
+
+func TestAChangedEndpointIsCalledAsItIsNow(t *testing.T) {
+	var got http.Header
+	var path string
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got, path = r.Header, r.URL.Path }))
+	defer s.Close()
+	caller := newCaller(t, 0)
+	old, current := signature.NewSecret(), signature.NewSecret()
+	to := &webhook.Endpoint{ID: webhook.ID{1}, URL: s.URL + "/a", Secrets: []webhook.Secret{{Key: old}}, Headers: []webhook.Header{{Name: "X-Of", Value: "old"}}}
+	call := func() {
+		t.Helper()
+		if a, _ := caller.Call(t.Context(), to, aJob("{}")); a.Outcome != webhook.Delivered {
+			t.Fatalf("got %+v", a)
+		}
+	}
+	verifies := func(secret string) bool { return signature.Verify(secret, got, []byte("{}"), time.Now()) == nil }
+	call()
+	if !verifies(old) || got.Get("X-Of") != "old" || path != "/a" {
+		t.Errorf("at first: %s, %v", path, got)
+	}
+	// The same value changed in place, as well as another value, must be noticed.
+	to.Secrets[0].Key = current
+	to.Headers[0].Value = "new"
+	to.URL = s.URL + "/b"
+	call()
+	if verifies(old) || !verifies(current) || got.Get("X-Of") != "new" || path != "/b" {
+		t.Errorf("after the change: %s, %v", path, got)
+	}
+	to.Secrets = []webhook.Secret{{Key: old}, {Key: current, ExpiresAt: time.Now().Add(-time.Second)}}
+	call()
+	if !verifies(old) || verifies(current) {
+		t.Errorf("after the end of a key: %v", got)
+	}
+}
+
+func TestAHeaderThatCouldNotBeStoredTodayIsNotSent(t *testing.T) {
+	var got *http.Request
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r }))
+	defer s.Close()
+	to := &webhook.Endpoint{URL: s.URL, Secrets: []webhook.Secret{{Key: signature.NewSecret()}}, Headers: []webhook.Header{
+		{Name: "Host", Value: "other.example"}, {Name: "Content-Length", Value: "1"}, {Name: "webhook-id", Value: "msg_1"},
+		{Name: "X-Break", Value: "a\r\nX-Smuggled: b"}, {Name: "accept", Value: "text/plain"},
+	}}
+	if a, _ := newCaller(t, 0).Call(t.Context(), to, aJob("{}")); a.Outcome != webhook.Delivered {
+		t.Fatalf("got %+v", a)
+	}
+	if got.Host == "other.example" || got.ContentLength != 2 || len(got.Header["Webhook-Id"]) != 1 || got.Header.Get("Webhook-Id") == "msg_1" ||
+		got.Header["X-Break"] != nil || got.Header["X-Smuggled"] != nil || len(got.Header["Accept"]) != 1 || got.Header.Get("Accept") != "text/plain" {
+		t.Errorf("%s: %v", got.Host, got.Header)
 	}
 }

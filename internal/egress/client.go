@@ -2,8 +2,8 @@ package egress
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -15,9 +15,6 @@ const (
 	defaultTimeout = 15 * time.Second
 	defaultMaxBody = 64 << 10 // bytes
 	maxHeader      = 64 << 10 // bytes
-	maxIdle        = 1024     // connections kept open, over all receivers
-	maxIdlePerHost = 16
-	idleTimeout    = 90 * time.Second
 )
 
 // Config is what an operator may change. The zero value is the strict one.
@@ -37,7 +34,7 @@ type Config struct {
 // Response is what came back. It is complete: nothing is left to read or close.
 type Response struct {
 	StatusCode int // zero if no response began
-	Header     http.Header
+	Header     Header
 	Body       []byte // at most Config.MaxBody bytes
 	Truncated  bool   // whether the receiver sent more than Body
 	Timings    Timings
@@ -45,15 +42,22 @@ type Response struct {
 
 // Client sends requests to receivers. It keeps connections open between them
 // and may be used from many goroutines.
+//
+// HTTP/1.1 it speaks itself, in the goroutine of the caller, which costs half
+// of what net/http's does. HTTP/2, for receivers that offer it, is net/http's.
 type Client struct {
-	transport *http.Transport
-	timeout   time.Duration
-	maxBody   int64
+	timeout time.Duration
+	maxBody int64
+	dial    func(ctx context.Context, network, address string) (net.Conn, error)
+	tls     *tls.Config // of every connection, without the name
+	idle    *pool
+	http2   *http.Transport
+	offers2 hosts // those that speak HTTP/2
 }
 
 // New makes a client. Close it to let go of its idle connections.
 func New(cfg Config) *Client {
-	c := &Client{timeout: cfg.Timeout, maxBody: cfg.MaxBody}
+	c := &Client{timeout: cfg.Timeout, maxBody: cfg.MaxBody, idle: newPool()}
 	if c.timeout <= 0 {
 		c.timeout = defaultTimeout
 	}
@@ -64,71 +68,63 @@ func New(cfg Config) *Client {
 	for _, p := range cfg.Allow {
 		g.allow = append(g.allow, plainPrefix(p))
 	}
-	// The transport dials without the request's deadline, since another
-	// request may use the connection; so dialling needs its own.
-	dialer := &net.Dialer{Timeout: c.timeout, ControlContext: g.control}
-	c.transport = &http.Transport{
-		Proxy:                  nil, // a proxy would look up names where guard cannot see it
-		DialContext:            dialer.DialContext,
-		TLSHandshakeTimeout:    c.timeout,
-		ForceAttemptHTTP2:      true,
-		MaxIdleConns:           maxIdle,
-		MaxIdleConnsPerHost:    maxIdlePerHost,
-		IdleConnTimeout:        idleTimeout,
-		MaxResponseHeaderBytes: maxHeader,
-		// Without pings a connection whose peer vanished would fail every
-		// request until the kernel gives it up, a quarter of an hour later.
-		HTTP2: &http.HTTP2Config{SendPingTimeout: c.timeout, PingTimeout: c.timeout},
-	}
+	c.dial = (&net.Dialer{ControlContext: g.control}).DialContext
+	c.tls = &tls.Config{NextProtos: []string{"h2", "http/1.1"}, MinVersion: tls.VersionTLS12}
+	c.http2 = c.newTransport()
 	return c
 }
 
 // Close closes the connections that are not in use.
-func (c *Client) Close() { c.transport.CloseIdleConnections() }
+func (c *Client) Close() {
+	c.idle.close()
+	c.http2.CloseIdleConnections()
+}
 
 // Do sends a request and reads the response. Any status is a response, a
 // redirect too: it is returned and not followed. The response is never nil: with
 // an error it holds the timings and whatever had arrived.
-//
-// A request with a body needs GetBody, which http.NewRequest sets for bytes and
-// strings, for the transport to pass over a connection that died while idle.
-func (c *Client) Do(ctx context.Context, req *http.Request) (*Response, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
-	w := &watch{start: time.Now()}
-	req = req.Clone(httptrace.WithClientTrace(ctx, w.trace()))
-	if u := req.URL.User; u != nil && req.Header.Get("Authorization") == "" {
-		password, _ := u.Password()
-		req.SetBasicAuth(u.Username(), password)
+func (c *Client) Do(ctx context.Context, req *Request) (*Response, error) {
+	x := exchange{client: c, req: req, res: new(Response), start: time.Now()}
+	x.deadline = x.start.Add(c.timeout)
+	if d, ok := ctx.Deadline(); ok && d.Before(x.deadline) {
+		x.deadline = d
 	}
-	res := &Response{}
-	// The transport itself rather than an http.Client, which would report a
-	// redirect with a malformed Location as an error.
-	resp, err := c.transport.RoundTrip(req)
-	if err == nil {
-		res.StatusCode, res.Header = resp.StatusCode, resp.Header
-		err = res.read(resp, c.maxBody)
-	}
-	v := w.stop()
-	res.Timings = v.timings
+	err := x.run(ctx)
+	v := x.verdict()
+	x.res.Timings = v.timings
 	if err != nil {
-		return res, &failure{host: req.URL.Host, err: err, class: classify(ctx, err), verdict: v}
+		class := classify(ctx, err)
+		if class == Canceled {
+			err = context.Cause(ctx)
+		}
+		return x.res, &failure{host: req.To.host, err: err, class: class, verdict: v}
 	}
-	return res, nil
+	return x.res, nil
 }
 
-// read takes the body up to the limit, keeps what came before an error, and
-// closes it. What lies beyond the limit costs the connection, not our time.
-func (r *Response) read(resp *http.Response, limit int64) error {
-	defer resp.Body.Close() //nolint:errcheck // only read
-	if resp.StatusCode == http.StatusSwitchingProtocols {
-		// Nobody asked for it, and such a body ignores the context.
-		return errors.New("protocol switched unasked")
+// connect makes a connection to a receiver, and tells whether it speaks HTTP/2.
+func (c *Client) connect(ctx context.Context, to hostKey, name string) (conn net.Conn, http2 bool, err error) {
+	conn, err = c.dial(ctx, "tcp", to.address)
+	if err != nil || !to.tls {
+		return conn, false, err
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
-	if int64(len(body)) > limit {
-		body, r.Truncated = body[:limit], true
+	trace := httptrace.ContextClientTrace(ctx)
+	cfg := c.tls.Clone()
+	cfg.ServerName = name
+	over := tls.Client(conn, cfg)
+	if trace != nil {
+		trace.TLSHandshakeStart()
 	}
-	r.Body = body
-	return err
+	err = over.HandshakeContext(ctx)
+	state := over.ConnectionState()
+	if trace != nil {
+		trace.TLSHandshakeDone(state, err)
+	}
+	if err != nil {
+		_ = conn.Close()
+		return nil, false, err
+	}
+	return over, state.NegotiatedProtocol == "h2", nil
 }
+
+var errSwitched = errors.New("protocol switched unasked")

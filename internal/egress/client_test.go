@@ -3,7 +3,6 @@ package egress
 import (
 	"bufio"
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/binary"
 	"errors"
@@ -36,7 +35,7 @@ func TestHTTP2IsSpokenWhenOffered(t *testing.T) {
 	c := New(Config{Allow: loopback})
 	roots := x509.NewCertPool()
 	roots.AddCert(s.Certificate())
-	c.transport.TLSClientConfig = &tls.Config{RootCAs: roots}
+	c.tls.RootCAs = roots
 	res, err := get(t, c, s.URL)
 	if err != nil || proto != "HTTP/2.0" {
 		t.Fatalf("protocol %q, error %v", proto, err)
@@ -51,7 +50,7 @@ func TestACertificateForAnotherNameIsRefused(t *testing.T) {
 	c := New(Config{Allow: loopback})
 	roots := x509.NewCertPool()
 	roots.AddCert(s.Certificate())
-	c.transport.TLSClientConfig = &tls.Config{RootCAs: roots}
+	c.tls.RootCAs = roots
 	_, err := get(t, c, strings.Replace(s.URL, "127.0.0.1", "127.0.0.2", 1))
 	if err == nil {
 		t.Fatal("no error")
@@ -63,7 +62,7 @@ func TestACertificateForAnotherNameIsRefused(t *testing.T) {
 }
 
 func TestAProxyOfTheEnvironmentIsNotUsed(t *testing.T) {
-	if New(Config{}).transport.Proxy != nil {
+	if New(Config{}).http2.Proxy != nil {
 		t.Error("there is a proxy")
 	}
 }
@@ -137,7 +136,7 @@ func serveName(c io.ReadWriter, a netip.Addr) {
 func resolving(cfg Config, r *net.Resolver) *Client {
 	c := New(cfg)
 	g := guard{cfg.Allow}
-	c.transport.DialContext = (&net.Dialer{Resolver: r, ControlContext: g.control}).DialContext
+	c.dial = (&net.Dialer{Resolver: r, ControlContext: g.control}).DialContext
 	return c
 }
 
@@ -187,7 +186,7 @@ func piped(t *testing.T, serve func(net.Conn)) *Client {
 		c.Close()
 		serving.Wait()
 	})
-	c.transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
+	c.dial = func(context.Context, string, string) (net.Conn, error) {
 		ours, theirs := net.Pipe()
 		serving.Go(func() { serve(theirs) })
 		return ours, nil
@@ -239,11 +238,7 @@ func TestACanceledRequestSaysNothingOfTheReceiver(t *testing.T) {
 			cancel()
 			_, _ = io.Copy(io.Discard, conn)
 		})
-		req, err := http.NewRequest(http.MethodPost, "http://a.example", strings.NewReader("{}"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err = c.Do(ctx, req); Class(err) != Canceled || Unsent(err) || Retryable(err) {
+		if _, err := c.Do(ctx, post(t, "http://a.example", "{}")); Class(err) != Canceled || Unsent(err) || Retryable(err) {
 			t.Errorf("class %q (%v)", Class(err), err)
 		}
 	})
@@ -263,22 +258,18 @@ func TestAConnectionThatDiedIdleIsWorthOneMoreTry(t *testing.T) {
 			// The second request meets a closing connection.
 			_, _ = r.ReadByte()
 		})
-		post := func() error {
-			req, err := http.NewRequest(http.MethodPost, "http://a.example", strings.NewReader("{}"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, err = c.Do(t.Context(), req)
+		call := func() error {
+			_, err := c.Do(t.Context(), post(t, "http://a.example", "{}"))
 			return err
 		}
-		if err := post(); err != nil {
+		if err := call(); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait() // until the connection is idle
-		if err := post(); Class(err) != Unreachable || Unsent(err) || !Retryable(err) {
+		if err := call(); Class(err) != Unreachable || Unsent(err) || !Retryable(err) {
 			t.Errorf("class %q, unsent %v, retryable %v (%v)", Class(err), Unsent(err), Retryable(err), err)
 		}
-		if err := post(); err != nil {
+		if err := call(); err != nil {
 			t.Errorf("one more try: %v", err)
 		}
 	})

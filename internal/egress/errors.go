@@ -159,9 +159,10 @@ func explainConnection(err error) string {
 	return "the request could not be completed"
 }
 
-// headerTooLarge goes by the text, as net/http has no value for it: neither for
-// HTTP/1 nor for HTTP/2. A test notices if the text changes.
+// headerTooLarge goes by the text where the response is read by net/http, which
+// has no value for it: neither for HTTP/1 nor for HTTP/2. A test notices if the
+// text changes.
 func headerTooLarge(err error) bool {
-	return strings.Contains(err.Error(), "response headers exceeded") ||
+	return errors.Is(err, errHeaderTooLarge) || strings.Contains(err.Error(), "response headers exceeded") ||
 		strings.Contains(err.Error(), "response header list larger")
 }

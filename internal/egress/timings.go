@@ -52,6 +52,7 @@ type watch struct {
 	dns, connect, tls, wait span
 	connected               bool // has a connection
 	reused                  bool // which carried a request before
+	adopted                 bool // was given a connection that had been dialled before
 	wrote                   bool // some request headers may be on the wire
 	stopped                 bool
 }
@@ -88,7 +89,10 @@ func (w *watch) trace() *httptrace.ClientTrace {
 		// Once for each connection the transport tries, if the first was stale.
 		GetConn: func(string) {
 			w.at(func(time.Time) {
-				w.dns, w.connect, w.tls, w.wait, w.connected = span{}, span{}, span{}, span{}, false
+				if !w.adopted {
+					w.dns, w.connect, w.tls = span{}, span{}, span{}
+				}
+				w.wait, w.connected, w.adopted = span{}, false, false
 			})
 		},
 		DNSStart: func(httptrace.DNSStartInfo) { w.dialling(func(now time.Time) { w.dns.start = now }) },
@@ -101,10 +105,21 @@ func (w *watch) trace() *httptrace.ClientTrace {
 				w.connect.end = time.Time{}
 			})
 		},
-		ConnectDone:       func(_, _ string, _ error) { w.dialling(func(now time.Time) { w.connect.end = now }) },
-		TLSHandshakeStart: func() { w.dialling(func(now time.Time) { w.tls.start = now }) },
+		ConnectDone: func(_, _ string, _ error) { w.dialling(func(now time.Time) { w.connect.end = now }) },
+		// Told again by net/http of a handshake that is over.
+		TLSHandshakeStart: func() {
+			w.dialling(func(now time.Time) {
+				if w.tls.start.IsZero() {
+					w.tls.start = now
+				}
+			})
+		},
 		TLSHandshakeDone: func(tls.ConnectionState, error) {
-			w.dialling(func(now time.Time) { w.tls.end = now })
+			w.dialling(func(now time.Time) {
+				if w.tls.end.IsZero() {
+					w.tls.end = now
+				}
+			})
 		},
 		GotConn: func(info httptrace.GotConnInfo) {
 			w.at(func(now time.Time) {
@@ -117,6 +132,15 @@ func (w *watch) trace() *httptrace.ClientTrace {
 		WroteHeaderField:     func(string, []string) { w.at(func(time.Time) { w.wrote = true }) },
 		GotFirstResponseByte: func() { w.at(func(now time.Time) { w.wait.end = now }) },
 	}
+}
+
+// adopt takes over what another watch saw of the dialling, for a connection that
+// is used for the first time.
+func (w *watch) adopt(dialled *watch) {
+	dialled.stop()
+	dialled.mu.Lock()
+	defer dialled.mu.Unlock()
+	w.dns, w.connect, w.tls, w.adopted = dialled.dns, dialled.connect, dialled.tls, true
 }
 
 // stop ends the request.

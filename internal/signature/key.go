@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 )
 
 // ErrSecret says that a text is not a signing secret. The errors that wrap it
@@ -28,8 +29,10 @@ const (
 // Key is a parsed secret. It never prints itself: every fmt verb, and slog
 // through fmt, shows a placeholder. The zero Key signs nothing.
 type Key struct {
-	// secret is the key of an HMAC; empty for an ed25519 key.
+	// secret is the key of an HMAC, and macs make them under it; empty for an
+	// ed25519 key.
 	secret string
+	macs   *sync.Pool
 	// private signs, public verifies; a receiver has the latter alone.
 	private ed25519.PrivateKey
 	public  ed25519.PublicKey
@@ -96,7 +99,7 @@ func ParseSecret(s string) (Key, error) {
 	if len(b) < minSecret || len(b) > maxSecret {
 		return Key{}, fmt.Errorf("%w: it decodes to %d bytes, %d to %d are accepted", ErrSecret, len(b), minSecret, maxSecret)
 	}
-	return Key{secret: string(b)}, nil
+	return Key{secret: string(b), macs: newMACs(b)}, nil
 }
 
 // decode is strict, and takes no line breaks, which base64 otherwise skips: one

@@ -5,9 +5,11 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"hash"
+	"iter"
 	"net/http"
 	"strconv"
-	"strings"
+	"sync"
 	"time"
 )
 
@@ -27,6 +29,12 @@ var families = [...]family{
 	{"svix-id", "svix-timestamp", "svix-signature"},
 }
 
+// titled are the same names as they are written on the wire.
+var titled = [...]family{
+	{"Webhook-Id", "Webhook-Timestamp", "Webhook-Signature"},
+	{"Svix-Id", "Svix-Timestamp", "Svix-Signature"},
+}
+
 // Sign returns the signature header of a message: one signature for each key,
 // in order, with spaces between. Several keys are for the time in which a
 // receiver changes its secret: it accepts a message if any of them fits.
@@ -34,16 +42,22 @@ var families = [...]family{
 // The id must not contain a full stop, which separates the signed parts; at
 // counts in whole seconds.
 func Sign(id string, at time.Time, body []byte, keys ...Key) string {
-	parts := make([]string, 0, len(keys))
+	var room [128]byte // for two signatures
+	sig := room[:0]
 	for _, k := range keys {
+		if len(sig) > 0 && (k.private != nil || k.secret != "") {
+			sig = append(sig, ' ')
+		}
 		switch {
 		case k.private != nil:
-			parts = append(parts, asymmetric+","+base64.StdEncoding.EncodeToString(ed25519.Sign(k.private, signed(id, at.Unix(), body))))
+			sig = append(append(sig, asymmetric...), ',')
+			sig = base64.StdEncoding.AppendEncode(sig, ed25519.Sign(k.private, signed(id, at.Unix(), body)))
 		case k.secret != "": // an HMAC under the empty key is one that anybody can make
-			parts = append(parts, symmetric+","+k.mac(id, at.Unix(), body))
+			sig = append(append(sig, symmetric...), ',')
+			sig = k.appendMAC(sig, id, at.Unix(), body)
 		}
 	}
-	return strings.Join(parts, " ")
+	return string(sig)
 }
 
 // Families says under which names the headers are set.
@@ -66,40 +80,66 @@ func ParseFamilies(s string) (Families, bool) {
 func (f Families) names() []family {
 	switch f {
 	case SvixOnly:
-		return families[1:]
+		return titled[1:]
 	case StandardOnly:
-		return families[:1]
+		return titled[:1]
 	case Both:
 	}
-	return families[:]
+	return titled[:]
 }
 
-// SetHeaders signs a message and sets its headers, under the names of the
-// specification and under those of Svix.
-func SetHeaders(h http.Header, f Families, id string, at time.Time, body []byte, keys ...Key) {
-	timestamp := strconv.FormatInt(at.Unix(), 10)
-	sig := Sign(id, at, body, keys...)
-	for _, f := range f.names() {
-		h.Set(f.id, id)
-		h.Set(f.timestamp, timestamp)
-		h.Set(f.signature, sig)
+// Headers signs a message and yields the headers that say so, under the names
+// of the families.
+func Headers(f Families, id string, at time.Time, body []byte, keys ...Key) iter.Seq2[string, string] {
+	return func(yield func(name, value string) bool) {
+		timestamp := strconv.FormatInt(at.Unix(), 10)
+		sig := Sign(id, at, body, keys...)
+		for _, n := range f.names() {
+			if !yield(n.id, id) || !yield(n.timestamp, timestamp) || !yield(n.signature, sig) {
+				return
+			}
+		}
 	}
 }
 
-// mac is the base64 HMAC-SHA256 of "id.timestamp.body", timestamp being in
-// seconds since 1970.
-func (k Key) mac(id string, timestamp int64, body []byte) string {
-	m := hmac.New(sha256.New, []byte(k.secret))
-	m.Write(prefix(id, timestamp))
-	m.Write(body)
-	return base64.StdEncoding.EncodeToString(m.Sum(nil))
+// SetHeaders signs a message and sets its headers.
+func SetHeaders(h http.Header, f Families, id string, at time.Time, body []byte, keys ...Key) {
+	for name, value := range Headers(f, id, at, body, keys...) {
+		h.Set(name, value)
+	}
+}
+
+// mac is an HMAC-SHA256 under a key, which is costly to set up and can be used
+// again and again.
+type mac struct {
+	hash.Hash
+	scratch []byte // for what goes in before the body, and for what comes out
+}
+
+// newMACs makes a store of MACs under a secret.
+func newMACs(secret []byte) *sync.Pool {
+	return &sync.Pool{New: func() any { return &mac{Hash: hmac.New(sha256.New, secret)} }}
+}
+
+// appendMAC appends the base64 HMAC-SHA256 of "id.timestamp.body", timestamp
+// being in seconds since 1970.
+func (k Key) appendMAC(b []byte, id string, timestamp int64, body []byte) []byte {
+	m := k.macs.Get().(*mac) //nolint:errcheck,forcetypeassert // what newMACs makes
+	defer k.macs.Put(m)
+	m.Reset()
+	m.scratch = appendPrefix(m.scratch[:0], id, timestamp)
+	_, _ = m.Write(m.scratch)
+	_, _ = m.Write(body)
+	m.scratch = m.Sum(m.scratch[:0])
+	return base64.StdEncoding.AppendEncode(b, m.scratch)
 }
 
 // signed is "id.timestamp.body".
 func signed(id string, timestamp int64, body []byte) []byte {
-	return append(prefix(id, timestamp), body...)
+	return append(appendPrefix(nil, id, timestamp), body...)
 }
 
-func prefix(id string, timestamp int64) []byte {
-	return []byte(id + "." + strconv.FormatInt(timestamp, 10) + ".")
+func appendPrefix(b []byte, id string, timestamp int64) []byte {
+	b = append(append(b, id...), '.')
+	return append(strconv.AppendInt(b, timestamp, 10), '.')
 }

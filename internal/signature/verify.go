@@ -77,8 +77,8 @@ func (k Key) verifier(id string, timestamp int64, body []byte) (scheme string, f
 			return err == nil && ed25519.Verify(k.public, signed(id, timestamp, body), sig)
 		}
 	}
-	want := k.mac(id, timestamp, body)
-	return symmetric, func(got string) bool { return hmac.Equal([]byte(got), []byte(want)) } // constant time
+	want := k.appendMAC(nil, id, timestamp, body)
+	return symmetric, func(got string) bool { return hmac.Equal([]byte(got), want) } // constant time
 }
 
 // present returns the first family whose headers are all there. If none is,
