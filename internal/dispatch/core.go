@@ -10,19 +10,27 @@ import (
 type Limits struct {
 	// Calls is how many calls are in flight in all.
 	Calls int
-	// CallsPerEndpoint is how many calls a healthy endpoint gets at a time.
-	CallsPerEndpoint int
-	// Held is how many deliveries are held in memory, Bytes how much their
-	// payloads may come to. What exceeds them waits in the database.
-	Held  int
-	Bytes int
+	// CallsPerEndpoint is how many calls a healthy endpoint gets at a time. One
+	// that is not known yet begins with FirstCalls and earns the others.
+	CallsPerEndpoint, FirstCalls int
+	// Held is how many deliveries are held in memory, HeldPerEndpoint for one
+	// endpoint at most, and Bytes how much their payloads may come to. What
+	// exceeds them waits in the database.
+	Held, HeldPerEndpoint int
+	Bytes                 int
 	// Claims is how many looks into the queue run side by side.
 	Claims int
 }
 
+// cancelSlice is how many deliveries to an endpoint that is off are canceled at
+// a time.
+const cancelSlice = 1000
+
 // DefaultLimits suit a machine of two cores and keep memory low.
 func DefaultLimits() Limits {
-	return Limits{Calls: 1024, CallsPerEndpoint: 32, Held: 8192, Bytes: 32 << 20, Claims: 4}
+	return Limits{
+		Calls: 2048, CallsPerEndpoint: 32, FirstCalls: 4, Held: 32 << 10, HeldPerEndpoint: 2048, Bytes: 32 << 20, Claims: 4,
+	}
 }
 
 // core decides what is sent when. It is not safe for concurrent use.
@@ -98,20 +106,20 @@ func (c *core) take(now time.Time) actions {
 func (c *core) lane(endpoint webhook.ID) *lane {
 	l := c.lanes[endpoint]
 	if l == nil {
-		l = &lane{id: endpoint, limit: float64(c.limits.CallsPerEndpoint), wakeIndex: -1}
+		l = newLane(endpoint, c.limits)
 		c.lanes[endpoint] = l
 	}
 	return l
 }
 
 // reserve keeps a place for one delivery that is about to be stored.
-func (c *core) reserve(e *webhook.Endpoint) bool {
+func (c *core) reserve(e *webhook.Endpoint, now time.Time) bool {
 	l := c.lane(e.ID)
 	if c.draining || c.held >= c.limits.Held || c.bytes >= c.limits.Bytes || l.room() < 1 ||
 		!l.breaker.OpenUntil.IsZero() || !l.due[firsts].IsZero() {
 		// What cannot be sent soon, or would overtake what waits, goes to the
 		// queue.
-		c.forget(l)
+		c.forget(l, now)
 		return false
 	}
 	l.learn(e)
@@ -184,6 +192,12 @@ func (c *core) claimed(q claim, found webhook.Claimed, now time.Time) {
 	l.missed = [2]time.Time{}
 	if l.off() {
 		l.breaker = webhook.Breaker{} // what is off has no health
+		// What waits is canceled now, whenever it would have been sent.
+		for k := range l.due {
+			if l.due[k].After(now) {
+				l.due[k] = now
+			}
+		}
 	}
 	for _, j := range found.Jobs {
 		c.put(l, j)
@@ -208,14 +222,14 @@ func (c *core) claimFailed(q claim, now time.Time) {
 // ended notes the end of a call and frees its place for the next one. Its
 // outcome is still to be recorded; a call that was not made, or that we cut
 // short, is NotSent.
-func (c *core) ended(j *webhook.Job, outcome webhook.Outcome, now time.Time) {
+func (c *core) ended(j *webhook.Job, outcome webhook.Outcome, took time.Duration, now time.Time) {
 	l := c.lane(j.Endpoint)
 	l.calls--
 	c.calls--
 	s := c.share(j.Application)
 	s.calls--
 	if outcome != webhook.NotSent {
-		l.after(outcome, float64(c.limits.CallsPerEndpoint), now)
+		l.after(outcome, took, now)
 	}
 	c.consider(l, now)
 	c.enter(s)
@@ -272,7 +286,7 @@ func (c *core) consider(l *lane, now time.Time) {
 		c.enter(s)
 	}
 	c.clock.set(l, l.wake(now))
-	c.forget(l)
+	c.forget(l, now)
 }
 
 func (c *core) share(app webhook.ID) *share {
@@ -347,6 +361,9 @@ func (c *core) feed(now time.Time) {
 			continue
 		}
 		limit := min(l.room(), c.limits.Held-c.held)
+		if l.off() {
+			limit = cancelSlice
+		}
 		if c.bytes >= c.limits.Bytes {
 			limit = min(limit, 1)
 		}
@@ -357,8 +374,8 @@ func (c *core) feed(now time.Time) {
 }
 
 // forget drops a lane about which there is nothing to remember.
-func (c *core) forget(l *lane) {
-	if l.idle() {
+func (c *core) forget(l *lane, now time.Time) {
+	if l.idle(now) {
 		c.clock.set(l, time.Time{})
 		delete(c.lanes, l.id)
 	}

@@ -255,7 +255,7 @@ func (d *Dispatcher) deliver(ctx context.Context, c call) {
 		a, retryAfter = d.caller.Call(ctx, c.to, &c.job)
 	}
 	a.Application, a.DeliveryKey, a.Number = c.job.Application, c.job.DeliveryKey, c.job.Calls+1
-	d.step(func(core *core, now time.Time) { core.ended(&c.job, a.Outcome, now) })
+	d.step(func(core *core, now time.Time) { core.ended(&c.job, a.Outcome, a.Timings.Total, now) })
 	if a.Outcome == webhook.NotSent && a.Ends == webhook.Pending {
 		d.unclaim(ctx, []webhook.Job{c.job})
 	} else {
@@ -314,7 +314,7 @@ func (d *Dispatcher) record(ctx context.Context, r *webhook.Record) {
 func (d *Dispatcher) Reserve(e *webhook.Endpoint) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.core.reserve(e)
+	return d.core.reserve(e, time.Now())
 }
 
 // Release implements ingest.Dispatcher.

@@ -43,8 +43,7 @@ type lane struct {
 	reserved int
 	calls    int
 
-	// limit is how many calls may be in flight.
-	limit    float64
+	pace     pace
 	breaker  webhook.Breaker
 	throttle webhook.Throttle
 	// shareUntil is until when the application's throttle holds the lane back.
@@ -58,11 +57,22 @@ type lane struct {
 	wakeIndex int
 }
 
+func newLane(endpoint webhook.ID, limits Limits) *lane {
+	return &lane{id: endpoint, pace: newPace(limits), wakeIndex: -1}
+}
+
 func (l *lane) held() int { return l.ready[firsts].len() + l.ready[retries].len() + l.calls }
 
-// room is how many more deliveries the lane may hold: what is in flight and as
-// much again, so that a call that ends finds the next one there.
-func (l *lane) room() int { return max(2*l.parallel(), 2) - l.held() - l.reserved }
+// room is how many more deliveries the lane may hold.
+func (l *lane) room() int { return l.depth() - l.held() - l.reserved }
+
+// depth is how many deliveries the lane may hold.
+func (l *lane) depth() int {
+	if !l.breaker.OpenUntil.IsZero() {
+		return 2
+	}
+	return l.pace.depth()
+}
 
 // parallel is how many calls may be in flight now: one when the endpoint is
 // being probed.
@@ -70,7 +80,7 @@ func (l *lane) parallel() int {
 	if !l.breaker.OpenUntil.IsZero() {
 		return 1
 	}
-	return max(1, int(l.limit))
+	return l.pace.parallel()
 }
 
 func (l *lane) resting(now time.Time) bool { return l.breaker.Resting(now) }
@@ -138,7 +148,7 @@ func (l *lane) wantsClaim(now time.Time) bool {
 		return false
 	}
 	// Half empty before it is filled again: fewer, larger looks.
-	return l.room() >= max(1, l.parallel()) || l.held() == l.calls && l.room() > 0
+	return l.room() >= max(1, l.depth()/2) || l.held() == l.calls && l.room() > 0
 }
 
 // wake is when something about the lane changes by itself; zero for never.
@@ -160,29 +170,22 @@ func (l *lane) wake(now time.Time) time.Time {
 		earliest(l.shareUntil)
 		earliest(l.breaker.OpenUntil)
 	}
+	if at.IsZero() && l.held() == 0 {
+		earliest(l.pace.keepUntil())
+	}
 	return at
 }
 
 // idle reports whether there is nothing to remember.
-func (l *lane) idle() bool {
-	return l.held() == 0 && l.reserved == 0 && !l.claiming && !l.hungry && !l.runnable && !l.stale &&
+func (l *lane) idle(now time.Time) bool {
+	return !now.Before(l.pace.keepUntil()) && l.held() == 0 && l.reserved == 0 && !l.claiming && !l.hungry && !l.runnable && !l.stale &&
 		l.due[firsts].IsZero() && l.due[retries].IsZero() && l.breaker == webhook.Breaker{} && l.wakeIndex < 0
 }
 
-// after learns from the outcome of a call. The number of calls in flight is
-// halved by each failure and grows by one for each round of successes
-// (additive increase, multiplicative decrease).
-func (l *lane) after(o webhook.Outcome, most float64, now time.Time) {
-	if o == webhook.Busy {
-		// The receiver works, and says that it is sent too much.
-		l.limit = max(1, l.limit/2)
-		return
-	}
-	ok := o == webhook.Delivered
-	l.breaker = l.breaker.After(ok, now)
-	if ok {
-		l.limit = min(most, l.limit+1/l.limit)
-	} else {
-		l.limit = max(1, l.limit/2)
+// after learns from the outcome of a call.
+func (l *lane) after(o webhook.Outcome, took time.Duration, now time.Time) {
+	l.pace = l.pace.after(o, took, now)
+	if o != webhook.Busy { // who is busy works
+		l.breaker = l.breaker.After(o == webhook.Delivered, now)
 	}
 }
