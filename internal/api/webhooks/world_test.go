@@ -37,6 +37,8 @@ type world struct {
 type receiver struct {
 	url string
 	got chan received
+	// says is the body of its answers.
+	says string
 
 	mu     sync.Mutex
 	answer func(received) int
@@ -58,7 +60,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	r.mu.Unlock()
 	w.WriteHeader(status)
-	_, _ = io.WriteString(w, "thanks")
+	_, _ = io.WriteString(w, r.says)
 	r.got <- got
 }
 
@@ -83,7 +85,7 @@ func (r *receiver) next(t *testing.T) received {
 
 func newReceiver(t *testing.T) *receiver {
 	t.Helper()
-	r := &receiver{got: make(chan received, 10_000)}
+	r := &receiver{got: make(chan received, 10_000), says: "thanks"}
 	server := httptest.NewServer(r)
 	t.Cleanup(server.Close)
 	r.url = server.URL
