@@ -16,6 +16,7 @@ import (
 	"fanfare/internal/web"
 	"fanfare/internal/webhook"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -163,12 +164,18 @@ func (n *Node) open(cfg *config.Config, version string) error {
 		Timeout: cfg.RequestTimeout,
 	})
 	n.Store.Attach(n.dispatcher)
+	logo, err := readLogo(cfg.Portal.BrandLogo)
+	if err != nil {
+		return err
+	}
 	pages, err := portal.New(n.Store, n.log, portal.Config{
 		Version: version, Secure: cfg.Secure(), HTTPSOnly: cfg.HTTPSOnly,
 		Promises: portal.Promises{
 			RetrySchedule: cfg.RetrySchedule, RequestTimeout: cfg.RequestTimeout, DisableAfter: cfg.DisableAfter,
 			RetryAfterCap: cfg.RetryAfterCap,
 		},
+		EmbedOrigins: cfg.Portal.EmbedOrigins,
+		Brand:        portal.Brand{Name: cfg.Portal.BrandName, Color: cfg.Portal.BrandColor, Logo: logo},
 	})
 	if err != nil {
 		return err
@@ -186,6 +193,26 @@ func (n *Node) open(cfg *config.Config, version string) error {
 		ErrorLog:       slog.NewLogLogger(n.log.Handler(), slog.LevelWarn),
 	}
 	return nil
+}
+
+// readLogo reads the picture that pages show; nil where there is none.
+func readLogo(path string) ([]byte, error) {
+	if path == "" {
+		return nil, nil
+	}
+	f, err := os.Open(path) //nolint:gosec // the operator names it
+	if err != nil {
+		return nil, fmt.Errorf("-brand-logo: %w", err)
+	}
+	defer f.Close() //nolint:errcheck // only read
+	logo, err := io.ReadAll(io.LimitReader(f, portal.MaxLogo+1))
+	if err != nil {
+		return nil, fmt.Errorf("-brand-logo: %w", err)
+	}
+	if err := portal.CheckLogo(logo); err != nil {
+		return nil, fmt.Errorf("-brand-logo %s: %w", path, err)
+	}
+	return logo, nil
 }
 
 // isPage reports whether a path is one of the pages. All others are the

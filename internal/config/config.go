@@ -64,6 +64,8 @@ type Config struct {
 	MaxAsset int64
 	// MaxEvent bounds the payload of a registry event, in bytes.
 	MaxEvent int
+	// Portal is for the pages.
+	Portal Portal
 }
 
 // The kinds of signing keys.
@@ -103,7 +105,7 @@ type setting struct {
 }
 
 // settings lists every setting, in the order in which they are printed.
-var settings = []setting{
+var settings = slices.Concat([]setting{
 	{
 		name: "listen", usage: "`address` to listen on", example: "127.0.0.1:8080",
 		get: func(c *Config) string { return c.Listen },
@@ -254,7 +256,7 @@ var settings = []setting{
 			return ""
 		},
 	},
-}
+}, portalSettings)
 
 func choice(name, usage string, field func(*Config) *string, choices ...string) setting {
 	return setting{

@@ -33,7 +33,7 @@ func (p *Portal) access(w http.ResponseWriter, r *http.Request) error {
 	if !token.ExpiresAt.IsZero() {
 		age = min(age, int(time.Until(token.ExpiresAt).Seconds()))
 	}
-	http.SetCookie(w, p.cookie(p.accessCookie(), session, age))
+	http.SetCookie(w, p.accessSession(r, session, age))
 	http.Redirect(w, r, "/webhooks/"+webhook.ApplicationID.Format(token.Application)+"/endpoints", http.StatusSeeOther)
 	return nil
 }
@@ -43,18 +43,14 @@ func (p *Portal) accessCookie() string { return p.cookieName() + "-app" }
 
 // byToken lets in whoever came with a link for the application of the path.
 func (p *Portal) byToken(w http.ResponseWriter, r *http.Request, can webhook.Capability, h func(*visit) error) error {
-	cookie, err := r.Cookie(p.accessCookie())
-	if err != nil {
-		return webhook.ErrNotFound
-	}
-	token, err := p.store.SessionToken(r.Context(), auth.Hash(cookie.Value))
+	token, err := p.accessToken(r, r.PathValue("account"))
 	if err != nil {
 		return err
 	}
-	ref := webhook.ApplicationID.Format(token.Application)
-	if ref != r.PathValue("account") || !token.Can(can) {
+	if !token.Can(can) {
 		return webhook.ErrNotFound
 	}
+	ref := r.PathValue("account")
 	app, err := p.store.Application(r.Context(), token.Environment, ref)
 	if err != nil {
 		return err
@@ -64,4 +60,21 @@ func (p *Portal) byToken(w http.ResponseWriter, r *http.Request, can webhook.Cap
 		Request: r, w: w, p: p, token: &token,
 		account: registry.Account{Name: ref, Application: app.ID, WebhooksEnabled: true}, user: registry.Account{Name: app.Name},
 	})
+}
+
+// accessToken finds the token of whoever came with a link; for the application
+// that ref names, if it names one. There are two cookies in a frame of a site
+// that is partly ours: the one kept apart and the other.
+func (p *Portal) accessToken(r *http.Request, ref string) (webhook.Token, error) {
+	cookies := r.CookiesNamed(p.accessCookie())
+	for _, cookie := range cookies[:min(len(cookies), 2)] {
+		token, err := p.store.SessionToken(r.Context(), auth.Hash(cookie.Value))
+		if err == nil && ref != "" && webhook.ApplicationID.Format(token.Application) != ref {
+			err = webhook.ErrNotFound
+		}
+		if !isNotFound(err) {
+			return token, err
+		}
+	}
+	return webhook.Token{}, webhook.ErrNotFound
 }

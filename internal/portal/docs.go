@@ -2,7 +2,6 @@ package portal
 
 import (
 	"errors"
-	"fanfare/internal/auth"
 	"fanfare/internal/guide"
 	"fanfare/internal/registry"
 	"fanfare/internal/webhook"
@@ -42,11 +41,7 @@ func (p *Portal) visitor(w http.ResponseWriter, r *http.Request) (*visit, error)
 	if !isNotFound(err) {
 		return nil, err
 	}
-	cookie, err := r.Cookie(p.accessCookie())
-	if err != nil {
-		return v, nil //nolint:nilerr // nobody who is known
-	}
-	token, err := p.store.SessionToken(r.Context(), auth.Hash(cookie.Value))
+	token, err := p.accessToken(r, "")
 	if isNotFound(err) {
 		return v, nil
 	}

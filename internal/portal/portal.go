@@ -38,6 +38,9 @@ type Config struct {
 	HTTPSOnly bool
 	// Promises are what the documentation tells.
 	Promises Promises
+	// EmbedOrigins may show what a link opens in a frame.
+	EmbedOrigins []string
+	Brand        Brand
 }
 
 // Portal serves the pages.
@@ -62,7 +65,7 @@ func New(s *store.Store, log *slog.Logger, cfg Config) (*Portal, error) {
 		assets: map[string][]byte{}, versions: map[string]string{},
 		guesses: auth.Limiter{Burst: 10, Refill: 30 * time.Second},
 	}
-	if err := p.loadAssets(); err != nil {
+	if err := errors.Join(p.loadAssets(), p.loadBrand(cfg.Brand)); err != nil {
 		return nil, err
 	}
 	var err error
@@ -76,6 +79,8 @@ func New(s *store.Store, log *slog.Logger, cfg Config) (*Portal, error) {
 		"day":     func(t time.Time) string { return t.UTC().Format("2 January 2006") },
 		"short":   short,
 		"icon":    p.icon,
+		"brand":   p.brandName,
+		"has":     func(asset string) bool { return p.assets[asset] != nil },
 		"join":    func(names []string) string { return strings.Join(names, ", ") },
 	}).ParseFS(templateFiles, "templates/*.html")
 	if err != nil {
@@ -93,10 +98,14 @@ func (p *Portal) loadAssets() error {
 			return err
 		}
 		data, err := staticFiles.ReadFile(name)
-		p.assets[path.Base(name)] = data
-		p.versions[path.Base(name)] = hex.EncodeToString(auth.Hash(string(data))[:6])
+		p.addAsset(path.Base(name), data)
 		return err
 	})
+}
+
+func (p *Portal) addAsset(name string, data []byte) {
+	p.assets[name] = data
+	p.versions[name] = hex.EncodeToString(auth.Hash(string(data))[:6])
 }
 
 func (p *Portal) routes() {
@@ -148,17 +157,13 @@ func (p *Portal) routes() {
 	p.furtherRoutes(open)
 }
 
-// contentPolicy lets pages load what this server serves and nothing else.
-const contentPolicy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
-	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-
 // maxForm bounds what a form may send, in bytes.
 const maxForm = 1 << 20
 
 // ServeHTTP implements http.Handler.
 func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
-	h.Set("Content-Security-Policy", contentPolicy)
+	h.Set("Content-Security-Policy", p.contentPolicy(r.URL.Path))
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "same-origin")
 	if p.cfg.Secure {
@@ -181,6 +186,11 @@ func (p *Portal) asset(w http.ResponseWriter, r *http.Request) error {
 		return webhook.ErrNotFound
 	}
 	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+	if r.PathValue("file") == logoAsset {
+		w.Header().Set("Content-Type", logoType(data))
+		// It is a picture, also when somebody opens it by itself.
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; sandbox")
+	}
 	http.ServeContent(w, r, r.PathValue("file"), time.Time{}, bytes.NewReader(data))
 	return nil
 }
