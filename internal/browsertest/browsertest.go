@@ -166,3 +166,16 @@ func (b *Browser) Look(name string) {
 	}
 	do(b, "resize", chromedp.EmulateViewport(Wide, 900))
 }
+
+// ClickAt clicks at a place of the window, also within a frame of another site,
+// whose elements cannot be reached.
+func (b *Browser) ClickAt(x, y float64) {
+	b.t.Helper()
+	do(b, fmt.Sprintf("click at %v, %v", x, y), chromedp.MouseClickXY(x, y))
+}
+
+// Resize changes the size of the window, in CSS pixels.
+func (b *Browser) Resize(width, height int64) {
+	b.t.Helper()
+	do(b, "resize", chromedp.EmulateViewport(width, height))
+}
