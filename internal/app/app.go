@@ -10,6 +10,7 @@ import (
 	"fanfare/internal/config"
 	"fanfare/internal/dispatch"
 	"fanfare/internal/egress"
+	"fanfare/internal/metrics"
 	"fanfare/internal/portal"
 	"fanfare/internal/signature"
 	"fanfare/internal/store"
@@ -103,8 +104,9 @@ func makeKeyFile(path string) ([]byte, error) {
 type Node struct {
 	// Store is its database.
 	Store *store.Store
-	// URL is where it listens.
-	URL string
+	// URL is where it listens, AdminURL where it does so for operators; empty
+	// where it does not.
+	URL, AdminURL string
 
 	log        *slog.Logger
 	client     *egress.Client
@@ -112,6 +114,10 @@ type Node struct {
 	listener   net.Listener
 	server     *http.Server
 	draining   atomic.Bool
+	metrics    *metrics.Metrics
+
+	admin         *http.Server
+	adminListener net.Listener
 }
 
 // The bounds of a connection. Large bodies may take minutes on a slow line.
@@ -141,6 +147,9 @@ func Open(ctx context.Context, cfg *config.Config, log *slog.Logger, version str
 	if n.Store, err = OpenStore(ctx, &own, log, true); err == nil {
 		err = n.open(&own, version)
 	}
+	if err == nil {
+		err = n.openAdmin(ctx, own.AdminListen)
+	}
 	if err != nil {
 		n.Close()
 		return nil, err
@@ -151,6 +160,7 @@ func Open(ctx context.Context, cfg *config.Config, log *slog.Logger, version str
 // Close lets go of everything. Run does so by itself.
 func (n *Node) Close() {
 	_ = n.listener.Close() // or the server has
+	n.closeAdmin()
 	if n.Store != nil {
 		n.Store.Close()
 	}
@@ -162,7 +172,9 @@ func (n *Node) open(cfg *config.Config, version string) error {
 	n.dispatcher = dispatch.New(n.Store, dispatch.NewHTTPCaller(n.client, version, families), n.log, dispatch.Config{
 		Rules:   dispatch.Rules{Schedule: webhook.Schedule(cfg.RetrySchedule), RetryAfterCap: cfg.RetryAfterCap},
 		Timeout: cfg.RequestTimeout,
+		Observe: func(r *webhook.Record) { n.metrics.Recorded(r) },
 	})
+	n.observe(version)
 	n.Store.Attach(n.dispatcher)
 	logo, err := readLogo(cfg.Portal.BrandLogo)
 	if err != nil {
@@ -245,7 +257,9 @@ func (n *Node) faces(pages, api, sender http.Handler) http.Handler {
 		case isSender(path):
 			sender.ServeHTTP(w, r)
 		case path == "/healthz":
-			web.JSON(w, http.StatusOK, []byte(`{"status":"ok"}`))
+			healthy(w, r)
+		case path == metricsPath:
+			n.scrape(w, r)
 		case path == "/readyz":
 			n.ready(w, r)
 		case isPage(path):
@@ -296,6 +310,9 @@ func (n *Node) Run(ctx context.Context) error {
 	})
 	background.Go(func() { n.upkeep(dispatching) })
 	background.Go(func() { n.tasks(dispatching) })
+	background.Go(func() { n.watch(dispatching) })
+	background.Go(func() { n.serveAdmin(dispatching) })
+	defer n.closeAdmin()
 
 	failed := make(chan error, 1)
 	go func() { failed <- n.server.Serve(n.listener) }()

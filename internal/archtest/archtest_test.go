@@ -104,6 +104,10 @@ var plants = map[string]plant{
 	"dispatch may import webhook, ingest, egress and signature": allowed("internal/dispatch/ok.go",
 		fanfare("webhook", "ingest", "egress", "signature")...),
 
+	"metrics do not import the store":  breaks("metrics", "internal/metrics/store.go", under("store")),
+	"metrics do not import dispatch":   breaks("metrics", "internal/metrics/dispatch.go", under("dispatch")),
+	"metrics may know what is counted": allowed("internal/metrics/ok.go", "net/http", "fanfare/internal/webhook"),
+
 	"the store does not import net/http": breaks("store", "internal/store/http.go", "net/http"),
 	"the store does not import web":      breaks("store", "internal/store/web.go", "fanfare/internal/web"),
 	"the store does not import the APIs": breaks("store", "internal/store/api.go", under("api/webhooks")),

@@ -25,6 +25,9 @@ import (
 type Config struct {
 	// Listen is the address of the one listener.
 	Listen string
+	// AdminListen is the address of a listener for operators alone; none if
+	// empty.
+	AdminListen string
 	// Database is "sqlite:PATH" or "postgres://…".
 	Database string
 	// PublicURL is where people and clients reach the node, without a final
@@ -115,6 +118,21 @@ var settings = slices.Concat([]setting{
 				return "is no address with a port"
 			}
 			c.Listen = v
+			return ""
+		},
+	},
+	{
+		name: "admin-listen", usage: "`address` for operators alone: metrics and health are there, and metrics nowhere else", example: "127.0.0.1:9090",
+		get: func(c *Config) string { return c.AdminListen },
+		set: func(c *Config, v string) string {
+			c.AdminListen = v
+			if v == "" {
+				return ""
+			}
+			_, port, err := net.SplitHostPort(v)
+			if n, portErr := strconv.Atoi(port); err != nil || portErr != nil || n < 0 || n > 65535 {
+				return "is no address with a port"
+			}
 			return ""
 		},
 	},

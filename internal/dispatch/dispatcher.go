@@ -310,6 +310,14 @@ func (d *Dispatcher) record(ctx context.Context, r *webhook.Record) {
 	}
 }
 
+// InFlight is how many calls are being made, and how many deliveries are held
+// in memory, those included.
+func (d *Dispatcher) InFlight() (calls, held int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.core.calls, d.core.held
+}
+
 // Reserve implements ingest.Dispatcher.
 func (d *Dispatcher) Reserve(e *webhook.Endpoint) bool {
 	d.mu.Lock()

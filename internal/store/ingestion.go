@@ -126,6 +126,7 @@ func (t *tx) ingestAll(all []*ingestion) (answers []error, err error) {
 	if err := t.keepKeys(kept); err != nil {
 		return nil, err
 	}
+	t.stored += len(kept)
 	return answers, t.fanOut(kept)
 }
 

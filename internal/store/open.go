@@ -46,6 +46,7 @@ type Store struct {
 
 	apps       *appCache
 	dispatcher ingest.Dispatcher
+	observe    func(Commit)
 }
 
 // Config is what a Store can be told. Its zero value works.

@@ -7,6 +7,7 @@ import (
 	"fanfare/internal/webhook"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // tx is a write transaction. Units run in it one after another; each may be
@@ -27,6 +28,8 @@ type tx struct {
 	sends   []webhook.Job
 	waits   []webhook.Delivery
 	changes []webhook.ID
+	// stored counts the messages that the transaction stores.
+	stored int
 	// hours are the attempts that the transaction adds to the hourly counts.
 	hours map[hourKey]int64
 }
@@ -130,6 +133,7 @@ func (w *writer) once(batch []work) ([]error, error) {
 	if err := w.connect(ctx); err != nil {
 		return nil, err
 	}
+	began := time.Now()
 	t := &tx{s: w.s, conn: w.conn, stmts: w.stmts, apps: map[webhook.ID]*application{}, hours: map[hourKey]int64{}}
 	answers, err := t.runAll(batch)
 	if err != nil {
@@ -148,6 +152,9 @@ func (w *writer) once(batch []work) ([]error, error) {
 		f()
 	}
 	t.tell()
+	if w.s.observe != nil {
+		w.s.observe(Commit{Work: len(batch), Messages: t.stored, Took: time.Since(began)})
+	}
 	return answers, nil
 }
 
