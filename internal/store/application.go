@@ -6,6 +6,7 @@ import (
 	"fanfare/internal/webhook"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,6 +15,8 @@ type application struct {
 	webhook.Application
 	version   int64
 	endpoints []*webhook.Endpoint
+	// checked is the newest revision at which version was the current one.
+	checked atomic.Int64
 }
 
 // appCache remembers configurations as of their version. Whoever reads one
@@ -46,12 +49,22 @@ func (t *tx) application(appID webhook.ID) (*application, error) {
 	if a := t.apps[appID]; a != nil {
 		return a, nil
 	}
-	version, err := t.configVersion(appID)
+	revision, err := t.revision()
 	if err != nil {
 		return nil, err
 	}
 	a := t.s.apps.get(appID)
-	if a == nil || a.version != version {
+	if a != nil && a.checked.Load() == revision && !t.revised {
+		t.apps[appID] = a
+		return a, nil
+	}
+	version, err := t.configVersion(appID)
+	if err != nil {
+		return nil, err
+	}
+	if a != nil && a.version == version {
+		a.checked.Store(revision)
+	} else {
 		if a, err = t.loadApplication(appID); err != nil {
 			return nil, err
 		}
@@ -80,6 +93,7 @@ func (t *tx) loadApplication(appID webhook.ID) (*application, error) {
 // transaction.
 func (t *tx) touch(appID webhook.ID) error {
 	delete(t.apps, appID)
+	t.revise()
 	_, err := t.exec(`UPDATE application SET config_version = config_version + 1 WHERE id = $1`, key(appID))
 	return err
 }
@@ -323,6 +337,12 @@ func (t *tx) mainEnvironment() (webhook.ID, error) {
 // an earlier process on SQLite, and checks the secret key.
 func (s *Store) prepareData(ctx context.Context) error {
 	err := s.write(ctx, func(t *tx) error {
+		if _, err := t.exec(`INSERT INTO revision (id, n) VALUES (1, 1) ON CONFLICT DO NOTHING`); err != nil {
+			return err
+		}
+		if _, err := t.revision(); err != nil {
+			return err
+		}
 		if err := t.createEnvironment(MainEnvironment); err != nil {
 			return err
 		}

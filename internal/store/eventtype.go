@@ -161,6 +161,7 @@ func orElse(err, otherwise error) error {
 }
 
 func (t *tx) saveEventType(e *webhook.EventType) error {
+	t.revise()
 	var schemas any
 	if e.Schemas != nil {
 		schemas = text(e.Schemas)

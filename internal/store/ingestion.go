@@ -20,6 +20,8 @@ type ingestion struct {
 	// only, unless zero, narrows the fan-out to one endpoint, which must want
 	// the message all the same.
 	only webhook.ID
+	// facts are what the caller relied on; nil when it relied on nothing.
+	facts *Facts
 }
 
 // AddMessage stores a message with a delivery for every endpoint that wants
@@ -32,9 +34,10 @@ func (s *Store) AddMessage(ctx context.Context, m *webhook.Message) error {
 }
 
 // AddMessageOnce is AddMessage for a request that bears an idempotency key:
-// when an earlier one with the same key has made a message, m becomes that.
-func (s *Store) AddMessageOnce(ctx context.Context, m *webhook.Message, k IdempotencyKey) error {
-	return s.ingest(ctx, &ingestion{message: m, key: k})
+// when an earlier one with the same key has made a message, m becomes that. When
+// the facts are no longer so, it is ErrStale and nothing was done.
+func (s *Store) AddMessageOnce(ctx context.Context, m *webhook.Message, k IdempotencyKey, f *Facts) error {
+	return s.ingest(ctx, &ingestion{message: m, key: k, facts: f})
 }
 
 // AddMessageFor is AddMessage for one endpoint alone, which must want it all
@@ -58,9 +61,13 @@ func (s *Store) ingest(ctx context.Context, in *ingestion) error {
 
 // AddMessages stores messages in one transaction. Each is answered on its own:
 // those whose EventID is taken with ErrConflict. keys holds the idempotency key
-// of each.
-func (s *Store) AddMessages(ctx context.Context, messages []*webhook.Message, keys []IdempotencyKey) (answers []error, err error) {
-	err = s.write(ctx, func(t *tx) (err error) {
+// of each. When the facts are no longer so, it is ErrStale and nothing was done.
+func (s *Store) AddMessages(ctx context.Context, messages []*webhook.Message, keys []IdempotencyKey, f *Facts) (answers []error, err error) {
+	err = s.write(ctx, func(t *tx) error {
+		revision, err := t.revision()
+		if err != nil || f != nil && f.revision != revision {
+			return orElse(err, ErrStale)
+		}
 		all := make([]*ingestion, len(messages))
 		for i, m := range messages {
 			all[i] = &ingestion{message: m, key: keys[i]}
@@ -133,7 +140,15 @@ func (t *tx) ingestAll(all []*ingestion) (answers []error, err error) {
 // loadApplications finds the configuration of each application, as this
 // transaction sees it.
 func (t *tx) loadApplications(all []*ingestion, answers []error) error {
+	revision, err := t.revision()
+	if err != nil {
+		return err
+	}
 	for i, in := range all {
+		if in.facts != nil && in.facts.revision != revision {
+			answers[i] = ErrStale
+			continue
+		}
 		_, err := t.application(in.message.Application)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):

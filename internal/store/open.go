@@ -13,6 +13,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -45,6 +46,7 @@ type Store struct {
 	tasks chan struct{}
 
 	apps       *appCache
+	facts      atomic.Pointer[Facts]
 	dispatcher ingest.Dispatcher
 	observe    func(Commit)
 }
@@ -96,6 +98,7 @@ func Open(ctx context.Context, database string, sealer *auth.Sealer, log *slog.L
 	}
 	s := &Store{dialect: d, sealer: sealer, log: log, cfg: cfg, apps: newAppCache(), work: make(chan struct{}, 1), tasks: make(chan struct{}, 1)}
 	s.node = s.ids.New(time.Now())
+	s.newFacts(0)
 	s.deliverySet = s.newDeliverySet()
 	s.claimDeliveries = fmt.Sprintf(claimDeliveries, s.lease(), d.skipLocked)
 	if err := s.open(ctx, database); err != nil {

@@ -118,6 +118,7 @@ const (
 // RevokeToken removes a token; sessions that began with it end.
 func (s *Store) RevokeToken(ctx context.Context, token webhook.ID) error {
 	err := s.write(ctx, func(t *tx) error {
+		t.revise()
 		n, err := t.exec(`DELETE FROM token WHERE id = $1`, key(token))
 		if err == nil && n == 0 {
 			return webhook.ErrNotFound
@@ -146,6 +147,7 @@ func (s *Store) ExpireTokens(ctx context.Context, app webhook.ID, sessions []str
 		conditions += `)`
 	}
 	err := s.write(ctx, func(t *tx) error {
+		t.revise()
 		_, err := t.exec(`UPDATE token SET expires_at = $2 WHERE application_id = $1 AND (expires_at = 0 OR expires_at > $2)`+conditions, args...)
 		return err
 	})

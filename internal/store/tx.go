@@ -30,6 +30,10 @@ type tx struct {
 	changes []webhook.ID
 	// stored counts the messages that the transaction stores.
 	stored int
+	// seen is the revision that the transaction has read, revised whether it
+	// makes the next one.
+	seen    int64
+	revised bool
 	// hours are the attempts that the transaction adds to the hourly counts.
 	hours map[hourKey]int64
 }

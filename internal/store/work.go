@@ -94,6 +94,9 @@ func (t *tx) runAll(batch []work) ([]error, error) {
 	if err := t.storeHours(); err != nil {
 		return nil, fmt.Errorf("hourly counts: %w", err)
 	}
+	if err := t.storeRevision(); err != nil {
+		return nil, fmt.Errorf("revision: %w", err)
+	}
 	_, err = t.conn.ExecContext(context.Background(), "COMMIT")
 	return answers, err
 }

@@ -8,6 +8,7 @@ import (
 	"fanfare/internal/store"
 	"fanfare/internal/web"
 	"fanfare/internal/webhook"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -183,6 +184,7 @@ type request struct {
 	in    values
 	raw   []byte
 	key   store.IdempotencyKey
+	facts *store.Facts
 }
 
 func (a *API) serve(op *operation) http.Handler {
@@ -213,28 +215,53 @@ func encode(body any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
+// maxStale is how often a request is answered anew because what it relied on
+// has changed meanwhile.
+const maxStale = 10
+
 func (a *API) answer(w http.ResponseWriter, r *http.Request, op *operation) (answer, error) {
-	req := &request{Request: r, a: a}
+	for n := 1; ; n++ {
+		req := &request{Request: r, a: a, facts: a.store.Facts()}
+		result, err := req.answer(w, op)
+		if err != nil && op.once && !errors.Is(err, store.ErrStale) {
+			if stale := req.facts.Check(r.Context()); stale != nil {
+				err = stale // it may not be so any more
+			}
+		}
+		if !errors.Is(err, store.ErrStale) || n == maxStale {
+			return result, err
+		}
+		// The body was read; whoever reads again gets the same.
+		r.Body, r.Header = io.NopCloser(bytes.NewReader(req.raw)), r.Header.Clone()
+		r.Header.Del("Content-Encoding")
+	}
+}
+
+func (r *request) answer(w http.ResponseWriter, op *operation) (answer, error) {
 	if op.access != anybody {
-		secret, err := bearer(r)
+		secret, err := bearer(r.Request)
 		if err != nil {
 			return answer{}, err
 		}
-		if req.token, err = a.store.TokenByHash(r.Context(), auth.Hash(secret)); err != nil {
+		tokens := r.a.store.TokenByHash
+		if op.once {
+			tokens = r.facts.TokenByHash
+		}
+		if r.token, err = tokens(r.Context(), auth.Hash(secret)); err != nil {
 			return answer{}, orBadToken(err)
 		}
-		req.key = idempotencyKey(r, secret)
+		r.key = idempotencyKey(r.Request, secret)
 	}
-	if err := req.allowed(op); err != nil {
+	if err := r.allowed(op); err != nil {
 		return answer{}, err
 	}
-	if err := req.read(w, op); err != nil {
-		return req.before(op, err)
+	if err := r.read(w, op); err != nil {
+		return r.before(op, err)
 	}
-	if req.key.Hash == nil || op.once || r.Method != http.MethodPost {
-		return op.handle(req)
+	if r.key.Hash == nil || op.once || r.Method != http.MethodPost {
+		return op.handle(r)
 	}
-	return req.once(op)
+	return r.once(op)
 }
 
 // errBadToken means that a token is missing or not known.
@@ -264,7 +291,11 @@ func (r *request) allowed(op *operation) error {
 	}
 	if op.access == forApplication || strings.Contains(op.route, "{app}") {
 		var err error
-		if r.app, err = r.a.store.Application(r.Context(), r.token.Environment, r.PathValue("app")); err != nil {
+		applications := r.a.store.Application
+		if op.once {
+			applications = r.facts.Application
+		}
+		if r.app, err = applications(r.Context(), r.token.Environment, r.PathValue("app")); err != nil {
 			if errors.Is(err, webhook.ErrNotFound) && op.inline {
 				return nil // the body may bring it
 			}

@@ -55,7 +55,7 @@ func createCloudEvent(r *request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	err = r.a.store.AddMessageOnce(r.Context(), m, r.key)
+	err = r.a.store.AddMessageOnce(r.Context(), m, r.key, r.facts)
 	if errors.Is(err, webhook.ErrConflict) {
 		// Events with the same source and id are the same event.
 		*m, err = r.a.store.Message(r.Context(), r.app.ID, m.EventID)

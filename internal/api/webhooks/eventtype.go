@@ -369,11 +369,8 @@ func (c *schemaCache) get(doc json.RawMessage) (*schema.Schema, error) {
 // validate checks a payload against the schema of its event type, where that is
 // asked for.
 func (r *request) validate(eventType string, payload []byte, loc ...string) error {
-	t, err := r.a.store.EventType(r.Context(), r.token.Environment, eventType)
-	if errors.Is(err, webhook.ErrNotFound) || err == nil && (!t.Validated || t.Schema() == nil) {
-		return nil
-	}
-	if err != nil {
+	t, err := r.facts.EventType(r.Context(), r.token.Environment, eventType)
+	if err != nil || t == nil || !t.Validated || t.Schema() == nil {
 		return err
 	}
 	s, err := r.a.schemas.get(t.Schema())

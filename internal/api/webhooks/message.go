@@ -180,7 +180,7 @@ func createMessage(r *request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if err := r.a.store.AddMessageOnce(r.Context(), m, r.key); err != nil {
+	if err := r.a.store.AddMessageOnce(r.Context(), m, r.key, r.facts); err != nil {
 		return answer{}, err
 	}
 	return answer{http.StatusAccepted, messageOf(m, r.withContent())}, nil
@@ -245,7 +245,7 @@ func (r *request) addBatch(items []json.RawMessage, again bool, read func(int, j
 		}
 		messages, keys, places = append(messages, m), append(keys, r.itemKey(i)), append(places, i)
 	}
-	answers, err := r.a.store.AddMessages(r.Context(), messages, keys)
+	answers, err := r.a.store.AddMessages(r.Context(), messages, keys, r.facts)
 	if err != nil {
 		return answer{}, err
 	}

@@ -20,6 +20,13 @@ CREATE TABLE environment (
     created_at BIGINT NOT NULL
 );
 
+-- One row, whose number grows with each change of what the acceptance of
+-- messages relies on: applications, endpoints, event types, and tokens that end.
+CREATE TABLE revision (
+    id BIGINT NOT NULL PRIMARY KEY,
+    n  BIGINT NOT NULL
+);
+
 CREATE TABLE application (
     id             BYTEA NOT NULL PRIMARY KEY,
     environment_id BYTEA NOT NULL REFERENCES environment (id),
