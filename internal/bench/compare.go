@@ -34,6 +34,8 @@ type round struct {
 	again     int64
 	delays    histogram
 	cpu, peak []int64 // of each at work: nanoseconds, bytes
+	// others is how many processors were busy with something else.
+	others float64
 }
 
 // compare measures the sides in turn, after a short round of each that does not
@@ -78,6 +80,8 @@ func (b *run) measure(ctx context.Context, s *side, length time.Duration) (*roun
 	if err != nil {
 		return nil, err
 	}
+	began := time.Now()
+	busyBefore, _ := busy()
 	sent, err := s.send(ctx, b.next, length)
 	if err != nil {
 		return nil, err
@@ -92,8 +96,14 @@ func (b *run) measure(ctx context.Context, s *side, length time.Duration) (*roun
 		return nil, err
 	}
 	r := &round{sent: *sent}
+	busyAfter, known := busy()
+	others := busyAfter - busyBefore
 	for i := range s.at {
+		others -= after[i].CPU - before[i].CPU
 		r.cpu, r.peak = append(r.cpu, int64(after[i].CPU-before[i].CPU)), append(r.peak, after[i].Peak)
+	}
+	if known {
+		r.others = max(0, others.Seconds()/time.Since(began).Seconds())
 	}
 	last := sent.Began
 	for _, group := range s.groups {
@@ -136,6 +146,7 @@ func (s *side) result() *result {
 		v.Rounds = append(v.Rounds, r.rate)
 		accepted = append(accepted, float64(r.Accepted)/r.Ended.Sub(r.Began).Seconds())
 		v.Duplicates += r.again
+		v.Others = max(v.Others, r.others)
 		delays.merge(r.delays)
 	}
 	for i, p := range s.at {
@@ -149,6 +160,14 @@ func (s *side) result() *result {
 	v.Rate, v.Accepted = medianOf(v.Rounds), medianOf(accepted)
 	v.P50, v.P99 = delays.quantile(0.5), delays.quantile(0.99)
 	return v
+}
+
+// cost is the processor time of all at work for 10,000 deliveries.
+func (s *side) cost() (all time.Duration) {
+	for _, cpu := range s.result().CPU {
+		all += cpu
+	}
+	return all
 }
 
 // rate is the median of the rounds, in deliveries a second.

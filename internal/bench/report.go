@@ -52,6 +52,9 @@ type result struct {
 	// its largest resident memory in bytes.
 	CPU  map[string]time.Duration `json:"cpuPer10000"`
 	Peak map[string]int64         `json:"peakMemory"`
+	// Others is how many processors were busy with something else, in the
+	// worst of the rounds.
+	Others float64 `json:"othersBusy"`
 }
 
 // figure is a number that stands for itself.
@@ -119,7 +122,7 @@ func (r *report) result(v *result) {
 	for i, rate := range v.Rounds {
 		rates[i] = fmt.Sprintf("%.0f", rate)
 	}
-	r.line("                 rounds: %s", strings.Join(rates, " "))
+	r.line("                 rounds: %s; processors busy with something else: up to %.2f", strings.Join(rates, " "), v.Others)
 }
 
 func (r *report) figure(value float64, unit, name string, args ...any) {

@@ -62,6 +62,27 @@ func kilobytes(status []byte, name string) int64 {
 	return n * 1024
 }
 
+// busy is the processor time that all of the machine has spent, and whether the
+// system tells. It is counted in hundredths of a second.
+func busy() (time.Duration, bool) {
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, false
+	}
+	line, _, _ := bytes.Cut(text, []byte("\n"))
+	fields := bytes.Fields(line)
+	const idle, waiting, stolen = 4, 5, 8
+	var all time.Duration
+	for i, f := range fields {
+		n, err := strconv.ParseInt(string(f), 10, 64)
+		if i == 0 || i > stolen || i == idle || i == waiting || i == stolen || err != nil {
+			continue
+		}
+		all += time.Duration(n) * 10 * time.Millisecond
+	}
+	return all, len(fields) > stolen
+}
+
 // usage asks a process what it has used.
 func (p *process) usage(ctx context.Context) (u usage, err error) {
 	err = p.ask(ctx, "usage", false, &u)
