@@ -48,6 +48,8 @@ type Config struct {
 	// Sweep is how often the queue is searched for what nobody has told us of:
 	// 15 s if zero.
 	Sweep time.Duration
+	// Dice yields numbers in [0, 1) for jitter: chance if nil.
+	Dice func() float64
 	// Observe is called with each record once it is stored; it must not block.
 	Observe func(*webhook.Record)
 }
@@ -88,6 +90,9 @@ func New(queue Queue, caller Caller, log *slog.Logger, cfg Config) *Dispatcher {
 	}
 	if cfg.Sweep == 0 {
 		cfg.Sweep = 15 * time.Second
+	}
+	if cfg.Dice == nil {
+		cfg.Dice = rand.Float64
 	}
 	if cfg.Observe == nil {
 		cfg.Observe = func(*webhook.Record) {}
@@ -259,7 +264,7 @@ func (d *Dispatcher) deliver(ctx context.Context, c call) {
 	if a.Outcome == webhook.NotSent && a.Ends == webhook.Pending {
 		d.unclaim(ctx, []webhook.Job{c.job})
 	} else {
-		r := d.cfg.Rules.Decide(&c.job.Delivery, a, retryAfter, time.Now(), rand.Float64())
+		r := d.cfg.Rules.Decide(&c.job.Delivery, a, retryAfter, time.Now(), d.cfg.Dice())
 		r.Healed = r.Ends == webhook.Succeeded && c.to != nil && !c.to.FailingSince.IsZero()
 		d.record(ctx, &r)
 	}

@@ -17,6 +17,9 @@ func (t Throttle) Wait(rate int, now time.Time) time.Duration {
 	if rate <= 0 {
 		return 0
 	}
+	if !t.next.After(now) {
+		return 0 // nothing to subtract from: the difference to the zero time has no room left
+	}
 	interval := time.Second / time.Duration(rate)
 	return max(0, t.next.Sub(now)-max(0, throttleSlack-interval))
 }
