@@ -96,6 +96,7 @@ func (c *core) take(now time.Time) actions {
 		}
 		c.consider(l, now)
 	}
+	c.feed(now)
 	c.start(now)
 	todo := c.todo
 	todo.wake = c.clock.next()
@@ -354,7 +355,8 @@ func (c *core) send(l *lane, s *share, now time.Time) call {
 // feed lets hungry lanes look into the queue, as many at a time as the limit
 // allows.
 func (c *core) feed(now time.Time) {
-	for c.claims < c.limits.Claims && c.hungry.len() > 0 {
+	waits := 0
+	for c.hungry.len() > 0 && c.claims+waits < c.limits.Claims {
 		l := c.hungry.pop()
 		l.hungry = false
 		if !l.wantsClaim(now) || l.claiming || c.draining {
@@ -366,6 +368,14 @@ func (c *core) feed(now time.Time) {
 		}
 		if c.bytes >= c.limits.Bytes {
 			limit = min(limit, 1)
+		}
+		if limit < 1 && l.known && !l.stale {
+			// All that may be held is: a look would bring nothing. The lane has
+			// its turn when something of it is done.
+			l.hungry = true
+			c.hungry.push(l)
+			waits++
+			continue
 		}
 		l.claiming = true
 		c.claims++

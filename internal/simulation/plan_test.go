@@ -66,9 +66,25 @@ var chances = []struct {
 	one     int // with one node
 	several int
 }{
-	{sendOne, 30, 40}, {sendSeveral, 16, 16}, {sendBatch, 6, 6}, {change, 6, 6}, {stall, 6, 0},
-	{disable, 2, 2}, {enable, 3, 3}, {narrow, 2, 2}, {remove, 1, 1}, {add, 2, 2}, {resend, 5, 5}, {expunge, 1, 1},
-	{weather, 12, 12}, {kill, 3, 5}, {fuse, 5, 0}, {powerCut, 1, 0}, {powerFuse, 2, 0}, {restart, 3, 3}, {fullDisk, 2, 0},
+	{sendOne, 30, 40},
+	{sendSeveral, 16, 16},
+	{sendBatch, 6, 6},
+	{change, 6, 6},
+	{stall, 6, 0},
+	{disable, 2, 2},
+	{enable, 3, 3},
+	{narrow, 2, 2},
+	{remove, 1, 1},
+	{add, 2, 2},
+	{resend, 5, 5},
+	{expunge, 1, 1},
+	{weather, 12, 12},
+	{kill, 3, 5},
+	{fuse, 5, 0},
+	{powerCut, 1, 0},
+	{powerFuse, 2, 0},
+	{restart, 3, 3},
+	{fullDisk, 2, 0},
 }
 
 func newPlan(seed uint64) plan {
@@ -92,11 +108,11 @@ func newPlan(seed uint64) plan {
 	for range dice.IntN(4) {
 		p.schedule = append(p.schedule, time.Duration(500+dice.IntN(60_000))*time.Millisecond)
 	}
-	p.draw(dice)
+	p.steps = p.draw(dice)
 	return p
 }
 
-func (p *plan) draw(dice *rand.Rand) {
+func (p plan) draw(dice *rand.Rand) (steps []step) {
 	sum := 0
 	weight := func(i int) int {
 		if p.nodes > 1 {
@@ -115,8 +131,9 @@ func (p *plan) draw(dice *rand.Rand) {
 			n -= weight(i)
 			i++
 		}
-		p.steps = append(p.steps, step{number, at, chances[i].what, dice.Uint64()})
+		steps = append(steps, step{number, at, chances[i].what, dice.Uint64()})
 	}
+	return steps
 }
 
 // without leaves out the steps from i to j.

@@ -32,7 +32,16 @@ func fromEnvironment(given uint64, name string, otherwise uint64) uint64 {
 	return otherwise
 }
 
-var theSealer = func() *auth.Sealer {
+// few is how many seeds a plain run of the tests simulates, and times how many
+// of them twice; `make simulate` does thousands.
+func few() (seeds, twice uint64) {
+	if raced {
+		return 10, 2
+	}
+	return 100, 5
+}
+
+func theSealer() *auth.Sealer {
 	s, err := auth.NewSealer(bytes.Repeat([]byte{7}, auth.KeySize))
 	if err != nil {
 		panic(err)
@@ -48,11 +57,7 @@ type result struct {
 
 func simulate(t *testing.T, p plan) (r result) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "fanfare-simulation-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
+	dir := t.TempDir()
 	if _, err := blank(); err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +89,8 @@ func TestNothingIsLostWhateverHappens(t *testing.T) {
 		}
 		return
 	}
-	n := fromEnvironment(*seeds, "FANFARE_SEEDS", 200)
+	n, _ := few()
+	n = fromEnvironment(*seeds, "FANFARE_SEEDS", n)
 	results := make(chan tally, n)
 	began := time.Now()
 	t.Run("seed", func(t *testing.T) {
@@ -139,7 +145,9 @@ func shrink(t *testing.T, p plan) (plan, result) {
 }
 
 func TestASeedRepeatsItself(t *testing.T) {
-	for seed := range uint64(10) {
+	t.Parallel()
+	_, twice := few()
+	for seed := range twice {
 		t.Run(fmt.Sprint(seed+1), func(t *testing.T) {
 			t.Parallel()
 			first, second := simulate(t, newPlan(seed+1)), simulate(t, newPlan(seed+1))

@@ -63,7 +63,7 @@ func (w *world) harm(n *node, what action, dice *rand.Rand) {
 	if calm {
 		return
 	}
-	switch what {
+	switch what { //nolint:exhaustive // the others do no harm
 	case kill:
 		if w.plan.nodes == 1 {
 			n.disk.Stop(disktest.Killed, dice)

@@ -235,9 +235,9 @@ func (s *Store) releaseAll(ctx context.Context) error {
 }
 
 // ReleaseExpired frees deliveries whose claims have run out because their node
-// died, and reports how many. On SQLite there is one node and nothing to do.
+// died, and reports how many. The one node of a SQLite file has nothing to do.
 func (s *Store) ReleaseExpired(ctx context.Context) (int64, error) {
-	if s.dialect.name == sqliteDialect.name {
+	if s.lock != nil {
 		return 0, nil
 	}
 	var n int64

@@ -5,8 +5,8 @@ import (
 	"maps"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 )
 
@@ -211,7 +211,7 @@ func (d *Disk) stop(loss Loss, dice *rand.Rand, f *file, c *change) {
 		f.pending = append(f.pending, *c)
 	}
 	d.image = &Image{files: map[string][]byte{}}
-	for _, name := range sorted(d.files) {
+	for _, name := range slices.Sorted(maps.Keys(d.files)) {
 		g := d.files[name]
 		if loss == PowerCut {
 			d.image.files[name] = g.afterPowerCut(dice)
@@ -224,20 +224,6 @@ func (d *Disk) stop(loss Loss, dice *rand.Rand, f *file, c *change) {
 		d.image.files[name] = data
 	}
 	close(d.stopped)
-}
-
-func sorted(files map[string]*file) []string {
-	names := make([]string, 0, len(files))
-	for name := range maps.Keys(files) {
-		at := len(names)
-		for at > 0 && names[at-1] > name {
-			at--
-		}
-		names = append(names, "")
-		copy(names[at+1:], names[at:])
-		names[at] = name
-	}
-	return names
 }
 
 func (f *file) afterPowerCut(dice *rand.Rand) []byte {
@@ -390,8 +376,6 @@ func (d *Disk) exists(name string) bool {
 	defer d.mu.Unlock()
 	return d.files[name] != nil
 }
-
-var diskNumber atomic.Int64
 
 // Temp makes an empty disk that lasts as long as the test.
 func Temp(t testing.TB) *Disk {

@@ -49,6 +49,9 @@ func pointer[F any](f F) uintptr {
 	return *(*uintptr)(unsafe.Pointer(&struct{ f F }{f})) //nolint:gosec // as the translated SQLite does
 }
 
+// address is where a variable of a package is; it stays there.
+func address[T any](v *T) uintptr { return uintptr(unsafe.Pointer(v)) } //nolint:gosec // as SQLite wants it
+
 var methods = sqlite3.Tsqlite3_io_methods{
 	FiVersion: 2,
 	FxClose:   pointer(xClose), FxRead: pointer(xRead), FxWrite: pointer(xWrite), FxTruncate: pointer(xTruncate),
@@ -80,7 +83,7 @@ var register = sync.OnceFunc(func() {
 	ours.FxOpen, ours.FxDelete, ours.FxAccess = pointer(xOpen), pointer(xDelete), pointer(xAccess)
 	ours.FxFullPathname = pointer(xFullPathname)
 	ours.FxSleep, ours.FxCurrentTimeInt64 = pointer(xSleep), pointer(xCurrentTimeInt64)
-	if rc := sqlite3.Xsqlite3_vfs_register(tls, uintptr(unsafe.Pointer(&ours)), 1); rc != sqlite3.SQLITE_OK {
+	if rc := sqlite3.Xsqlite3_vfs_register(tls, address(&ours), 1); rc != sqlite3.SQLITE_OK {
 		panic("SQLite does not take the VFS")
 	}
 })
@@ -102,7 +105,7 @@ func code(f fault, doing int32) int32 {
 	}
 }
 
-func xOpen(tls *libc.TLS, _ uintptr, name, file uintptr, flags int32, outFlags uintptr) int32 {
+func xOpen(tls *libc.TLS, _, name, file uintptr, flags int32, outFlags uintptr) int32 {
 	var d *Disk
 	var short string
 	if name != 0 {
@@ -119,7 +122,7 @@ func xOpen(tls *libc.TLS, _ uintptr, name, file uintptr, flags int32, outFlags u
 	}
 	id := lastID.Add(1)
 	opened.Store(id, &connection{file: f, removeAtExit: flags&sqlite3.SQLITE_OPEN_DELETEONCLOSE != 0})
-	*at[handle](file) = handle{base: sqlite3.Tsqlite3_file{FpMethods: uintptr(unsafe.Pointer(&methods))}, id: id}
+	*at[handle](file) = handle{base: sqlite3.Tsqlite3_file{FpMethods: address(&methods)}, id: id}
 	if outFlags != 0 {
 		*at[int32](outFlags) = flags
 	}
