@@ -181,7 +181,7 @@ func (w *world) answered(n *node, m *message, stored *webhook.Message, err error
 		}
 		w.note("%s is accepted", m)
 		return true
-	case !errors.Is(err, webhook.ErrUnavailable):
+	case !errors.Is(err, webhook.ErrUnavailable) && !errors.Is(err, store.ErrStale):
 		w.problems = append(w.problems, fmt.Sprintf("%s is answered with %v", m, err))
 		return true
 	case !m.lost:

@@ -160,8 +160,8 @@ func (w *world) deliver(n *node, m *message) {
 			Application: w.app, EventID: m.eventID, EventType: m.eventType, Payload: []byte(m.payload),
 		}
 		var err error
-		if m.key.Hash != nil {
-			err = n.store.AddMessageOnce(context.Background(), &stored, m.key)
+		if facts := w.facts(n, m, try); facts != nil || m.key.Hash != nil {
+			err = n.store.AddMessageOnce(context.Background(), &stored, m.key, facts)
 		} else {
 			err = n.store.AddMessage(context.Background(), &stored)
 		}
@@ -179,6 +179,17 @@ func (w *world) deliver(n *node, m *message) {
 	}
 }
 
+// facts are nil, or what the store remembers, as it was a moment ago.
+func (w *world) facts(n *node, m *message, try int) *store.Facts {
+	dice := w.plan.diceFor("facts", m, try)
+	if dice.IntN(2) == 0 {
+		return nil
+	}
+	facts := n.store.Facts()
+	time.Sleep(time.Microsecond + time.Duration(dice.IntN(1_000_000)))
+	return facts
+}
+
 // sendBatch has one client send messages in one call.
 func (w *world) sendBatch(n *node, dice *rand.Rand, step int) {
 	all := make([]*message, 2+dice.IntN(6))
@@ -191,7 +202,7 @@ func (w *world) sendBatch(n *node, dice *rand.Rand, step int) {
 			Application: w.app, EventID: all[i].eventID, EventType: all[i].eventType, Payload: []byte(all[i].payload),
 		}
 	}
-	answers, err := n.store.AddMessages(context.Background(), stored, make([]store.IdempotencyKey, len(all)))
+	answers, err := n.store.AddMessages(context.Background(), stored, make([]store.IdempotencyKey, len(all)), nil)
 	for i, m := range all {
 		if err != nil {
 			w.answered(n, m, stored[i], err)

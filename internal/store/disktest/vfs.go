@@ -129,7 +129,7 @@ func xOpen(tls *libc.TLS, _, name, file uintptr, flags int32, outFlags uintptr) 
 	return sqlite3.SQLITE_OK
 }
 
-func xDelete(tls *libc.TLS, _ uintptr, name uintptr, syncDir int32) int32 {
+func xDelete(tls *libc.TLS, _, name uintptr, syncDir int32) int32 {
 	d, short := find(libc.GoString(name))
 	if d == nil {
 		remove := hostDoes[func(*libc.TLS, uintptr, uintptr, int32) int32](at[sqlite3.Tsqlite3_vfs](host).FxDelete)
@@ -143,7 +143,7 @@ func xDelete(tls *libc.TLS, _ uintptr, name uintptr, syncDir int32) int32 {
 	return sqlite3.SQLITE_OK
 }
 
-func xAccess(tls *libc.TLS, _ uintptr, name uintptr, flags int32, out uintptr) int32 {
+func xAccess(tls *libc.TLS, _, name uintptr, flags int32, out uintptr) int32 {
 	d, short := find(libc.GoString(name))
 	if d == nil {
 		access := hostDoes[func(*libc.TLS, uintptr, uintptr, int32, uintptr) int32](at[sqlite3.Tsqlite3_vfs](host).FxAccess)
@@ -158,7 +158,7 @@ func xAccess(tls *libc.TLS, _ uintptr, name uintptr, flags int32, out uintptr) i
 
 // xFullPathname leaves the paths of our disks alone: the host would look for
 // them.
-func xFullPathname(tls *libc.TLS, _ uintptr, name uintptr, size int32, out uintptr) int32 {
+func xFullPathname(tls *libc.TLS, _, name uintptr, size int32, out uintptr) int32 {
 	path := libc.GoString(name)
 	if d, _ := find(path); d == nil {
 		full := hostDoes[func(*libc.TLS, uintptr, uintptr, int32, uintptr) int32](at[sqlite3.Tsqlite3_vfs](host).FxFullPathname)
