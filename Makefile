@@ -59,7 +59,7 @@ bench: build ## measure this machine: Fanfare against a relay that stores nothin
 
 .PHONY: bench-full
 bench-full: build ## the same with a million deliveries waiting and ten million messages stored: 40 GB of disk, an hour
-	./fanfare bench -backlog 1000000 -batch 1000 -history 10000,100000,1000000,10000000 -import 1000000 $(BENCH)
+	./fanfare bench -backlog 1000000 -batch 1000 -history 10000,100000,1000000,10000000 $(BENCH)
 
 .PHONY: bench-go
 bench-go: ## run the benchmarks of single functions

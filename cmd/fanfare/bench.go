@@ -47,7 +47,7 @@ func benchFlags(fs *flag.FlagSet, b *bench.Config) {
 	})
 	fs.IntVar(&b.Endpoints, "endpoints", 1000, "`number` of customers, with an endpoint each, in the parts history and fair")
 	fs.Float64Var(&b.FairRate, "fair-rate", 1000, "`number` of messages a second for the healthy in the part fair")
-	fs.IntVar(&b.Import, "import", 20_000, "`number` of messages that one customer imports in each round of the part fair")
+	fs.IntVar(&b.Import, "import", 1_000_000, "`number` of messages that one customer imports at most in each round of the part fair, as fast as they are taken")
 	fs.BoolVar(&b.JSON, "json", false, "print the findings as JSON")
 	fs.StringVar(&b.Profiles, "profiles", "", "`directory` for profiles of the processor time that relay, loop and node spend")
 	fs.StringVar(&b.Dir, "dir", "", "`directory` for databases while it runs (default the system's for temporary files)")

@@ -39,7 +39,7 @@ type Config struct {
 	History []int
 	// Endpoints is how many customers there are where there are many, FairRate
 	// how many messages come for the healthy ones in a second, Import how many
-	// come at once for one.
+	// come for one in a round at most, as fast as they are taken.
 	Endpoints int
 	FairRate  float64
 	Import    int

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fanfare/internal/auth"
 	"fanfare/internal/bench"
 	"fanfare/internal/config"
@@ -14,6 +15,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -31,12 +33,14 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	if err := os.Setenv(runProcess, "1"); err != nil { // for the processes that tests start
+		panic(err)
+	}
 	os.Exit(m.Run())
 }
 
 // tiny is a benchmark that is over in no time and says nothing of speed.
 func tiny(t *testing.T, part string) bench.Config {
-	t.Setenv(runProcess, "1")
 	node := config.Default()
 	node.Database = "sqlite:"
 	node.SecretKey = auth.NewSecretKey()
@@ -86,7 +90,7 @@ func TestEveryPartRuns(t *testing.T) {
 }
 
 func TestOnPostgreSQLItRunsInASchemaOfItsOwn(t *testing.T) {
-	cfg := tiny(t, "single")
+	cfg := tiny(t, "history")
 	cfg.Node.Database = pgtest.URL(t)
 	measure(t, cfg)
 	// Whatever was made there is gone, and was not in the way of a node.
@@ -147,5 +151,43 @@ func TestAPartThatIsNotThereIsRefused(t *testing.T) {
 	cfg := tiny(t, "nothing")
 	if err := bench.Run(t.Context(), cfg, io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "single") {
 		t.Errorf("Run = %v, want an error that names the parts", err)
+	}
+}
+
+func TestWhoeverInterruptsItIsNotKeptWaiting(t *testing.T) {
+	cfg := tiny(t, "single")
+	cfg.Duration, cfg.Rounds = time.Hour, 1
+	ctx, cancel := context.WithCancelCause(t.Context())
+	enough := errors.New("enough")
+	began := &trigger{text: "single:", do: func() { cancel(enough) }}
+	if err := bench.Run(ctx, cfg, began, io.Discard); !errors.Is(err, enough) {
+		t.Errorf("Run = %v, want that it was interrupted", err)
+	}
+	if left, err := os.ReadDir(cfg.Dir); err != nil || len(left) > 0 {
+		t.Errorf("left in the directory: %v %v", left, err)
+	}
+}
+
+// trigger does something once a text is written.
+type trigger struct {
+	text string
+	do   func()
+}
+
+func (t *trigger) Write(p []byte) (int, error) {
+	if strings.Contains(string(p), t.text) {
+		t.do()
+	}
+	return len(p), nil
+}
+
+func TestProfilesAreWritten(t *testing.T) {
+	cfg := tiny(t, "single")
+	cfg.Profiles = t.TempDir()
+	measure(t, cfg)
+	for _, name := range []string{"single-relay-relay.pprof", "single-fanfare-node.pprof"} {
+		if info, err := os.Stat(filepath.Join(cfg.Profiles, name)); err != nil || info.Size() == 0 {
+			t.Errorf("%s: %v, %v", name, info, err)
+		}
 	}
 }

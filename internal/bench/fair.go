@@ -111,7 +111,7 @@ func (b *run) disturbed(ctx context.Context, s *side, c *crowd, others []*proces
 	bad := b.load(c.node, c.bad...)
 	bad.Rate, bad.For, bad.First = b.FairRate*float64(len(c.bad))/float64(len(c.healthy)), b.Duration, b.next
 	batches := b.load(c.node, c.imports[0]+batchPath)
-	batches.Batch, batches.InFlight, batches.First, batches.Count = b.Batch, 2, b.next, int64(b.Import)
+	batches.Batch, batches.InFlight, batches.First, batches.Count, batches.For = b.Batch, 2, b.next, int64(b.Import), b.Duration
 	var imported sent
 	group, together := errgroup.WithContext(ctx)
 	group.Go(func() error { return others[0].ask(together, "send", bad, nil) })
@@ -123,7 +123,7 @@ func (b *run) disturbed(ctx context.Context, s *side, c *crowd, others []*proces
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	b.next += int64(b.Import)
+	b.next += imported.Accepted
 	var counts map[string]received
 	args := awaitArgs{[]string{"import"}, imported.Accepted, patience}
 	if err := s.at[len(s.at)-1].ask(ctx, "await", args, &counts); err != nil {

@@ -40,8 +40,11 @@ func (w *wireReader) read() (httpMessage, error) {
 	// Mostly the whole message is there with the first look.
 	for want := 1; ; {
 		if _, err := w.r.Peek(want); err != nil && !errors.Is(err, bufio.ErrBufferFull) {
-			if w.r.Buffered() == 0 && errors.Is(err, io.EOF) {
-				return httpMessage{}, io.EOF
+			if errors.Is(err, io.EOF) {
+				if w.r.Buffered() == 0 {
+					return httpMessage{}, io.EOF
+				}
+				err = io.ErrUnexpectedEOF
 			}
 			return httpMessage{}, fmt.Errorf("head: %w", err)
 		}
