@@ -53,6 +53,8 @@ var commands = []command{
 	{"demo", "", "run a node on a throw-away database, with something to look at", 0, runDemo},
 	{"account create", "NAME [-org] [-email ADDRESS] [-password-stdin]", "make an account", 1, accountCreate},
 	{"account passwd", "NAME [-password-stdin]", "change the password of an account and end its sessions", 1, accountPasswd},
+	{"account operator", "NAME [-revoke]", "let an account see the operator's pages, or no longer", 1, accountOperator},
+	{"account delete", "NAME [-yes]", "delete an account with its datasets; what it recorded is still delivered", 1, accountDelete},
 	{"member add", "ORGANIZATION USER [-admin] [-role ROLE]", "make a user a member of an organization", 2, memberAdd},
 	{"member remove", "ORGANIZATION USER", "end a membership", 2, memberRemove},
 	{"apikey create", "ACCOUNT [-label TEXT]", "make an API key; it is the last word printed, and not shown again", 1, apikeyCreate},
@@ -76,6 +78,7 @@ type input struct {
 
 	// Flags of single commands.
 	organization, admin, passwordStdin bool
+	revoke, yes                        bool
 	email, role, label                 string
 	secret, headers, body              string
 	environment, application           string
@@ -186,6 +189,10 @@ func (in *input) flags(name string, fs *flag.FlagSet) {
 		fs.BoolVar(&in.passwordStdin, "password-stdin", false, "read the password from the standard input")
 	case "account passwd":
 		fs.BoolVar(&in.passwordStdin, "password-stdin", false, "read the password from the standard input")
+	case "account operator":
+		fs.BoolVar(&in.revoke, "revoke", false, "no longer")
+	case "account delete":
+		fs.BoolVar(&in.yes, "yes", false, "do not ask")
 	case "member add":
 		fs.BoolVar(&in.admin, "admin", false, "may do everything in the name of the organization")
 		fs.StringVar(&in.role, "role", "", "`role` in the organization's new datasets: labeler, reviewer, manager or admin")

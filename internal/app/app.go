@@ -109,6 +109,7 @@ type Node struct {
 	URL, AdminURL string
 
 	log        *slog.Logger
+	version    string
 	client     *egress.Client
 	dispatcher *dispatch.Dispatcher
 	listener   net.Listener
@@ -134,7 +135,7 @@ const (
 // Open listens and opens the database. Run serves; whoever does not call it
 // must Close the node.
 func Open(ctx context.Context, cfg *config.Config, log *slog.Logger, version string) (*Node, error) {
-	n := &Node{log: log}
+	n := &Node{log: log, version: version}
 	var err error
 	if n.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen); err != nil {
 		return nil, fmt.Errorf("-listen %s: %w", cfg.Listen, err)
@@ -186,8 +187,8 @@ func (n *Node) open(cfg *config.Config, version string) error {
 			RetrySchedule: cfg.RetrySchedule, RequestTimeout: cfg.RequestTimeout, DisableAfter: cfg.DisableAfter,
 			RetryAfterCap: cfg.RetryAfterCap,
 		},
-		EmbedOrigins: cfg.Portal.EmbedOrigins,
-		Brand:        portal.Brand{Name: cfg.Portal.BrandName, Color: cfg.Portal.BrandColor, Logo: logo},
+		EmbedOrigins: cfg.Portal.EmbedOrigins, OperatorToken: cfg.Portal.OperatorToken,
+		Brand: portal.Brand{Name: cfg.Portal.BrandName, Color: cfg.Portal.BrandColor, Logo: logo},
 	})
 	if err != nil {
 		return err
@@ -342,7 +343,16 @@ const upkeepEvery = 15 * time.Second
 func (n *Node) upkeep(ctx context.Context) {
 	tick := time.NewTicker(upkeepEvery)
 	defer tick.Stop()
+	started := time.Now()
+	defer func() {
+		if err := n.Store.Leave(context.WithoutCancel(ctx)); err != nil {
+			n.log.WarnContext(ctx, "upkeep", "error", err)
+		}
+	}()
 	for {
+		if err := n.Store.Beat(ctx, n.version, n.listener.Addr().String(), started); err != nil && ctx.Err() == nil {
+			n.log.ErrorContext(ctx, "upkeep", "error", err)
+		}
 		for _, work := range []func(context.Context) (bool, error){
 			n.Store.SendCloneEvents, n.Store.BuildRelease, n.Store.RemoveDeleted, n.Store.RemoveContent,
 			n.Store.RemoveExpired, n.Store.RemoveOld,

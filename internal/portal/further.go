@@ -23,4 +23,6 @@ func (p *Portal) furtherRoutes(open func(route string, h func(http.ResponseWrite
 	p.webhooks("GET /webhooks/{account}/verify", view, p.verifyPage)
 	p.webhooks("POST /webhooks/{account}/verify", view, p.verify)
 	p.webhooks("GET /webhooks/{account}/endpoints/{endpoint}/receiver", view, p.receiverPage)
+
+	p.operatorRoutes(open)
 }

@@ -41,6 +41,8 @@ type Config struct {
 	// EmbedOrigins may show what a link opens in a frame.
 	EmbedOrigins []string
 	Brand        Brand
+	// OperatorToken opens the operator's pages; empty leaves them to accounts.
+	OperatorToken string
 }
 
 // Portal serves the pages.

@@ -48,3 +48,13 @@ func (w *site) visitor(k webhook.Token) (c *http.Client, base string) {
 	}
 	return c, base
 }
+
+// application is the id of jane's application.
+func (w *site) application() string {
+	w.t.Helper()
+	jane, err := w.store.Account(w.t.Context(), "jane")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return webhook.ApplicationID.Format(jane.Application)
+}

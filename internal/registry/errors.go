@@ -10,6 +10,9 @@ var (
 	// ErrNotAdministrator means that only administrators of the organization
 	// may do this, and the caller is a plain member.
 	ErrNotAdministrator = errors.New("You need to be an administrator of this organization.") //nolint:staticcheck,revive // told to clients
+	// ErrLastAdministrator means that an organization would be left without
+	// anybody to act for it.
+	ErrLastAdministrator = errors.New("the organization has no other administrator")
 	// ErrDatasetExists means that the owner has a dataset of that name.
 	ErrDatasetExists = errors.New("You already have a dataset with this name.") //nolint:staticcheck,revive // told to clients
 	// ErrSampleExists means that the dataset has a sample of that name.

@@ -131,6 +131,7 @@ CREATE TABLE endpoint (
     updated_at      BIGINT NOT NULL,
     deleted_at      BIGINT
 );
+CREATE INDEX endpoint_trouble ON endpoint (id) WHERE failing_since > 0 OR disabled_reason <> '';
 CREATE UNIQUE INDEX endpoint_uid ON endpoint (application_id, uid) WHERE uid IS NOT NULL AND deleted_at IS NULL;
 CREATE INDEX endpoint_list ON endpoint (application_id, id);
 
@@ -234,6 +235,15 @@ CREATE TABLE delivery (
 ) /*sqlite: WITHOUT ROWID */;
 CREATE INDEX delivery_waiting ON delivery (endpoint_id, lane, due_at) WHERE owner IS NULL;
 /*postgres: CREATE INDEX delivery_lease ON delivery (lease_until) WHERE owner IS NOT NULL; */
+
+-- Processes that serve this database, for the operator to see.
+CREATE TABLE node (
+    id         BYTEA NOT NULL PRIMARY KEY,
+    version    TEXT NOT NULL,
+    address    TEXT NOT NULL,
+    started_at BIGINT NOT NULL,
+    seen_at    BIGINT NOT NULL
+);
 
 -- People -------------------------------------------------------------------
 
