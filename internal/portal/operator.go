@@ -139,7 +139,7 @@ type operatorView struct {
 	page
 
 	Tab              string
-	Backlog          store.Backlog
+	Backlog          store.Queue
 	Open, Due        string
 	Fullest          []waitingRow
 	Succeeded, Calls int64
@@ -186,7 +186,7 @@ func (p *Portal) operatorPage(v *visit) error {
 		return err
 	}
 	view.Ping = took(time.Since(begin))
-	backlog, err := p.store.Backlog(ctx)
+	backlog, err := p.store.Queued(ctx)
 	if err != nil {
 		return err
 	}

@@ -15,8 +15,8 @@ import (
 // CountLimit is where counting the queue stops.
 const CountLimit = 100_000
 
-// Backlog is what waits to be sent.
-type Backlog struct {
+// Queue is what waits to be sent, counted within bounds that suit a page.
+type Queue struct {
 	// Open are the deliveries that have not ended, Due those of them that are
 	// due and that nobody has taken; counting stops at CountLimit.
 	Open, Due int64
@@ -62,16 +62,16 @@ const countFullest = `
 	) w JOIN endpoint p ON p.id = w.id JOIN application a ON a.id = p.application_id
 	ORDER BY w.waiting DESC, w.id LIMIT $1`
 
-// Backlog counts what waits.
-func (s *Store) Backlog(ctx context.Context) (Backlog, error) {
-	var b Backlog
+// Queued counts what waits.
+func (s *Store) Queued(ctx context.Context) (Queue, error) {
+	var b Queue
 	err := s.row(ctx, `
 		SELECT (SELECT count(*) FROM (SELECT 1 FROM delivery LIMIT $1) o),
 			count(*), coalesce(min(w.due_at), 0)
 		FROM (SELECT due_at FROM delivery WHERE owner IS NULL LIMIT $1) w WHERE w.due_at <= $2`, CountLimit, time.Now().UnixMicro()).
 		Scan(&b.Open, &b.Due, intoTime{&b.Oldest})
 	if err != nil {
-		return b, fmt.Errorf("backlog: %w", err)
+		return b, fmt.Errorf("queue: %w", err)
 	}
 	rows, err := s.query(ctx, countFullest, fullest, eachLimit, distinct)
 	b.Fullest, err = collect(rows, err, func(row scanner) (w Waiting, err error) {

@@ -29,7 +29,7 @@ func TestAnOperatorSeesWhatWaitsFailsAndIsSlow(t *testing.T) {
 		f.message(t)
 		f.message(t)
 
-		b, err := s.Backlog(t.Context())
+		b, err := s.Queued(t.Context())
 		if err != nil || b.Open != 4 || b.Due != 4 || time.Since(b.Oldest) > time.Minute || len(b.Fullest) != 2 || b.Fullest[0].Deliveries != 2 {
 			t.Errorf("backlog %+v %v", b, err)
 		}
@@ -163,7 +163,7 @@ func TestADeletedAccountLeavesItsEventsAndNothingElse(t *testing.T) {
 			t.Errorf("datasets: %v %v", list, err)
 		}
 		// What was recorded stays and is delivered; the application is nobody's.
-		b, err := s.Backlog(t.Context())
+		b, err := s.Queued(t.Context())
 		if err != nil || b.Open != 4 {
 			t.Errorf("%d deliveries are open, want those of two datasets made and deleted; %v", b.Open, err)
 		}
