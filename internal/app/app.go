@@ -314,6 +314,9 @@ func (n *Node) Run(ctx context.Context) error {
 	background.Go(func() { n.watch(dispatching) })
 	background.Go(func() { n.serveAdmin(dispatching) })
 	defer n.closeAdmin()
+	background.Go(func() {
+		n.Store.RunDigests(dispatching, func(err error) { n.log.ErrorContext(ctx, "digests", "error", err) })
+	})
 
 	failed := make(chan error, 1)
 	go func() { failed <- n.server.Serve(n.listener) }()
@@ -355,7 +358,7 @@ func (n *Node) upkeep(ctx context.Context) {
 		}
 		for _, work := range []func(context.Context) (bool, error){
 			n.Store.SendCloneEvents, n.Store.BuildRelease, n.Store.RemoveDeleted, n.Store.RemoveContent,
-			n.Store.RemoveExpired, n.Store.RemoveOld,
+			n.Store.RemoveExpired, n.Store.RemoveOld, n.Store.RemoveOldDigests,
 		} {
 			for more := true; more && ctx.Err() == nil; {
 				var err error

@@ -239,6 +239,16 @@ func (c *core) ended(j *webhook.Job, outcome webhook.Outcome, took time.Duration
 	}
 }
 
+// quiet holds all calls to a chat service back until it takes messages again,
+// so that none overtakes the one that it refused.
+func (c *core) quiet(endpoint webhook.ID, until, now time.Time) {
+	l := c.lane(endpoint)
+	if l.endpoint != nil && l.endpoint.Kind.Chat() {
+		l.quietUntil = until
+	}
+	c.consider(l, now)
+}
+
 // recorded notes that nothing of a delivery is left in memory.
 func (c *core) recorded(j *webhook.Job) {
 	c.held--
@@ -346,7 +356,7 @@ func (c *core) send(l *lane, s *share, now time.Time) call {
 	c.calls++
 	s.calls++
 	if l.endpoint != nil {
-		l.throttle = l.throttle.Take(l.endpoint.Throttle, now)
+		l.throttle = l.throttle.Take(l.endpoint.Rate(), now)
 		s.throttle = s.throttle.Take(s.rate, now)
 	}
 	return call{job: j, to: l.endpoint}

@@ -29,7 +29,7 @@ const (
 // for (negative when it asked for nothing), dice a number in [0, 1).
 func (r Rules) Decide(d *webhook.Delivery, a webhook.Attempt, retryAfter time.Duration, now time.Time, dice float64) webhook.Record {
 	rec := webhook.Record{
-		Attempt: a, Claim: d.Claim, Attempts: d.Attempts, Calls: d.Calls + 1, HeldSince: d.HeldSince,
+		Attempt: a, Claim: d.Claim, Attempts: d.Attempts, Calls: d.Calls + 1, HeldSince: d.HeldSince, Digest: d.Digest,
 	}
 	switch a.Outcome {
 	case webhook.Delivered:
@@ -37,6 +37,9 @@ func (r Rules) Decide(d *webhook.Delivery, a webhook.Attempt, retryAfter time.Du
 	case webhook.Gone:
 		rec.Ends = webhook.Failed
 		rec.Disable = "The receiver answered 410 Gone: it wants no more webhooks."
+		if a.Error != "" {
+			rec.Disable = a.Error
+		}
 	case webhook.Busy:
 		r.hold(&rec, retryAfter, now, dice)
 	case webhook.NotSent:

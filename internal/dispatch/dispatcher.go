@@ -260,7 +260,12 @@ func (d *Dispatcher) deliver(ctx context.Context, c call) {
 		a, retryAfter = d.caller.Call(ctx, c.to, &c.job)
 	}
 	a.Application, a.DeliveryKey, a.Number = c.job.Application, c.job.DeliveryKey, c.job.Calls+1
-	d.step(func(core *core, now time.Time) { core.ended(&c.job, a.Outcome, a.Timings.Total, now) })
+	d.step(func(core *core, now time.Time) {
+		core.ended(&c.job, a.Outcome, a.Timings.Total, now)
+		if a.Outcome == webhook.Busy {
+			core.quiet(c.job.Endpoint, now.Add(min(retryAfter, d.cfg.Rules.RetryAfterCap)), now)
+		}
+	})
 	if a.Outcome == webhook.NotSent && a.Ends == webhook.Pending {
 		d.unclaim(ctx, []webhook.Job{c.job})
 	} else {
@@ -346,6 +351,9 @@ func (d *Dispatcher) Waiting(deliveries []webhook.Delivery) {
 		for i := range deliveries {
 			w := &deliveries[i]
 			c.waiting(w.Endpoint, kindOf(w), w.DueAt, now)
+			if !w.HeldSince.IsZero() {
+				c.quiet(w.Endpoint, w.DueAt, now) // to the moment at which it is called again
+			}
 		}
 	})
 }

@@ -66,7 +66,14 @@ type world struct {
 
 func newWorld(t *testing.T, url string, net *receiver, cfg dispatch.Config) *world {
 	t.Helper()
-	w := &world{t: t, url: url, net: net}
+	w := newWorldWith(t, url, net, cfg)
+	w.net = net
+	return w
+}
+
+func newWorldWith(t *testing.T, url string, net dispatch.Caller, cfg dispatch.Config) *world {
+	t.Helper()
+	w := &world{t: t, url: url}
 	s, err := store.Open(t.Context(), url, storetest.Sealer(t), storetest.Log(t), store.Config{Exclusive: true})
 	if err != nil {
 		t.Fatal(err)
@@ -85,9 +92,15 @@ func newWorld(t *testing.T, url string, net *receiver, cfg dispatch.Config) *wor
 			t.Errorf("Run: %v", err)
 		}
 	}()
+	digests := make(chan struct{})
+	go func() {
+		defer close(digests)
+		s.RunDigests(ctx, func(err error) { t.Errorf("digests: %v", err) })
+	}()
 	w.stop = sync.OnceFunc(func() {
 		cancel()
 		<-done
+		<-digests
 		s.Close()
 	})
 	t.Cleanup(w.stop)

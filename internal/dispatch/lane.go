@@ -48,6 +48,8 @@ type lane struct {
 	throttle webhook.Throttle
 	// shareUntil is until when the application's throttle holds the lane back.
 	shareUntil time.Time
+	// quietUntil is until when a chat service wants no calls at all.
+	quietUntil time.Time
 	// notBefore puts off looking into the queue after the database refused.
 	notBefore time.Time
 
@@ -75,15 +77,23 @@ func (l *lane) depth() int {
 }
 
 // parallel is how many calls may be in flight now: one when the endpoint is
-// being probed.
+// being probed, and one to a chat service, whose messages are read in order.
 func (l *lane) parallel() int {
-	if !l.breaker.OpenUntil.IsZero() {
+	if !l.breaker.OpenUntil.IsZero() || l.endpoint != nil && l.endpoint.Kind.Chat() {
 		return 1
 	}
 	return l.pace.parallel()
 }
 
-func (l *lane) resting(now time.Time) bool { return l.breaker.Resting(now) }
+// resting reports whether first attempts are to wait.
+func (l *lane) resting(now time.Time) bool { return now.Before(l.restsUntil()) }
+
+func (l *lane) restsUntil() time.Time {
+	if l.quietUntil.After(l.breaker.OpenUntil) {
+		return l.quietUntil
+	}
+	return l.breaker.OpenUntil
+}
 
 // learn takes a configuration that was read in a transaction, unless the one
 // at hand is as new.
@@ -107,10 +117,10 @@ func (l *lane) maySend(now time.Time) bool {
 	if l.off() {
 		return true // to be canceled
 	}
-	if now.Before(l.shareUntil) {
+	if now.Before(l.shareUntil) || now.Before(l.quietUntil) {
 		return false
 	}
-	return l.calls < l.parallel() && l.throttle.Wait(l.endpoint.Throttle, now) == 0
+	return l.calls < l.parallel() && l.throttle.Wait(l.endpoint.Rate(), now) == 0
 }
 
 // next takes the delivery to send: what was put off before comes first.
@@ -125,8 +135,8 @@ func (l *lane) next() webhook.Job {
 func (l *lane) dueNow(now time.Time) time.Time {
 	at := l.due[retries]
 	if first := l.due[firsts]; !first.IsZero() {
-		if l.resting(now) && first.Before(l.breaker.OpenUntil) {
-			first = l.breaker.OpenUntil
+		if l.resting(now) && first.Before(l.restsUntil()) {
+			first = l.restsUntil()
 		}
 		if at.IsZero() || first.Before(at) {
 			at = first
@@ -164,7 +174,8 @@ func (l *lane) wake(now time.Time) time.Time {
 		earliest(l.notBefore)
 	}
 	if l.endpoint != nil {
-		earliest(now.Add(l.throttle.Wait(l.endpoint.Throttle, now)))
+		earliest(now.Add(l.throttle.Wait(l.endpoint.Rate(), now)))
+		earliest(l.quietUntil)
 	}
 	if l.held() > l.calls {
 		earliest(l.shareUntil)

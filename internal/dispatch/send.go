@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"fanfare/internal/chat"
 	"fanfare/internal/egress"
 	"fanfare/internal/signature"
 	"fanfare/internal/webhook"
@@ -54,7 +55,7 @@ func (c *HTTPCaller) Call(ctx context.Context, to *webhook.Endpoint, j *webhook.
 	retryAfter := parseRetryAfter(res.Header.Get("Retry-After"), time.Now())
 	switch egress.Class(err) {
 	case "":
-		a.Outcome = classify(res.StatusCode, retryAfter)
+		a.Outcome, a.Error = judge(to.Kind, res.StatusCode, res.Body, retryAfter)
 		return a, retryAfter
 	case egress.Blocked:
 		a.Outcome = webhook.Blocked
@@ -67,6 +68,17 @@ func (c *HTTPCaller) Call(ctx context.Context, to *webhook.Endpoint, j *webhook.
 	}
 	a.Error = sentence(egress.Explain(err))
 	return a, -1
+}
+
+// judge says what came of a call that was answered. A chat service may answer
+// that it took nothing with a status of success, and has words that say why.
+func judge(k webhook.Kind, status int, body []byte, retryAfter time.Duration) (webhook.Outcome, string) {
+	outcome := classify(status, retryAfter)
+	taken, meaning := chat.Judge(k, status, body)
+	if !taken && outcome == webhook.Delivered {
+		outcome = webhook.Refused
+	}
+	return outcome, meaning
 }
 
 // header is what goes out with a delivery: what all calls to the endpoint have

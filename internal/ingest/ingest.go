@@ -26,7 +26,8 @@ type Dispatcher interface {
 
 // FanOut makes the deliveries of a new message: one for each endpoint that
 // wants it, in the order given. Those for which the dispatcher has a place come
-// with claim 1, the others wait unclaimed.
+// with claim 1, the others wait unclaimed: until somebody has room, or until
+// they are gathered into a digest.
 func FanOut(m *webhook.Message, endpoints []*webhook.Endpoint, d Dispatcher) (claimed []webhook.Job, waiting []webhook.Delivery) {
 	for _, e := range endpoints {
 		if !e.Wants(m) {
@@ -37,6 +38,11 @@ func FanOut(m *webhook.Message, endpoints []*webhook.Endpoint, d Dispatcher) (cl
 			Application: m.Application,
 			CreatedAt:   m.CreatedAt,
 			DueAt:       m.CreatedAt,
+		}
+		if e.Gathers() {
+			delivery.Gathered, delivery.DueAt = true, m.CreatedAt.Add(e.Digest.Window)
+			waiting = append(waiting, delivery)
+			continue
 		}
 		if d == nil || !d.Reserve(e) {
 			waiting = append(waiting, delivery)

@@ -109,11 +109,12 @@ func (s *Store) AttemptsOfMessage(ctx context.Context, app, message webhook.ID, 
 	return collect(rows, err, scanAttempt)
 }
 
-// AttemptsOfEndpoint lists the attempts made at an endpoint.
+// AttemptsOfEndpoint lists the attempts made at an endpoint. A call for a digest
+// is one, of the digest.
 func (s *Store) AttemptsOfEndpoint(ctx context.Context, app, endpoint webhook.ID, f AttemptFilter, p Page) ([]webhook.Attempt, error) {
 	conditions, args := f.where(s.dialect, []any{key(app), key(endpoint)})
 	bounds, order, args := p.where("id", args)
-	rows, err := s.query(ctx, selectAttempt+` WHERE application_id = $1 AND endpoint_id = $2`+conditions+bounds+order, args...)
+	rows, err := s.query(ctx, selectAttempt+` WHERE application_id = $1 AND endpoint_id = $2 AND number > 0`+conditions+bounds+order, args...)
 	return collect(rows, err, scanAttempt)
 }
 
@@ -265,6 +266,12 @@ func (s *Store) MessageTypes(ctx context.Context, app webhook.ID, messages []web
 		err := s.row(ctx, `SELECT event_type FROM message WHERE id = $1 AND application_id = $2`, key(message), key(app)).Scan(&eventType)
 		if err != nil && !errors.Is(err, webhook.ErrNotFound) {
 			return nil, fmt.Errorf("event type: %w", err)
+		}
+		if err != nil {
+			err := s.row(ctx, `SELECT event_type FROM digest WHERE id = $1 AND application_id = $2`, key(message), key(app)).Scan(&eventType)
+			if err != nil && !errors.Is(err, webhook.ErrNotFound) {
+				return nil, fmt.Errorf("event type of a digest: %w", err)
+			}
 		}
 		types[message] = eventType
 	}

@@ -1,25 +1,34 @@
 package store
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fanfare/internal/webhook"
 	"fmt"
+	"slices"
 	"time"
 )
 
 // The lanes of the queue; see the table.
 const (
-	firstLane int64 = 0
-	retryLane int64 = 1
+	firstLane  int64 = 0
+	retryLane  int64 = 1
+	gatherLane int64 = 2
+	digestLane int64 = 3
 )
 
 func laneOf(d *webhook.Delivery) int64 {
-	if d.First() {
+	switch {
+	case d.Gathered:
+		return gatherLane
+	case d.First():
 		return firstLane
+	default:
+		return retryLane
 	}
-	return retryLane
 }
 
 // lease is when a claim made now ends, on the database's clock.
@@ -117,7 +126,15 @@ func (t *tx) claimLane(jobs []webhook.Job, e *webhook.Endpoint, lane int64, limi
 		j.Expired = j.Payload == nil
 		return j, err
 	})
+	if err != nil {
+		return nil, err
+	}
 	t.wrote = t.wrote || len(claimed) > 0
+	// What an UPDATE returns is in no order.
+	slices.SortFunc(claimed, func(a, b webhook.Job) int {
+		return cmp.Or(a.DueAt.Compare(b.DueAt), bytes.Compare(a.Message[:], b.Message[:]))
+	})
+	err = t.fillDigests(claimed)
 	return append(jobs, claimed...), err
 }
 
@@ -128,12 +145,13 @@ func (t *tx) nextDue(endpoint webhook.ID, lane int64) (due time.Time, err error)
 }
 
 // cancelWaiting ends deliveries that wait for an endpoint that is off. e is
-// nil when it was deleted.
+// nil when it was deleted. What is part of a digest ends with that, and what is
+// gathered when it is due.
 func (t *tx) cancelWaiting(endpoint webhook.ID, e *webhook.Endpoint, limit int) error {
 	rows, err := t.query(`
 		DELETE FROM delivery WHERE (message_id, endpoint_id, replay) IN (
 			SELECT message_id, endpoint_id, replay FROM delivery
-			WHERE endpoint_id = $1 AND owner IS NULL LIMIT $2`+t.s.dialect.skipLocked+`)
+			WHERE endpoint_id = $1 AND lane < 2 AND owner IS NULL LIMIT $2`+t.s.dialect.skipLocked+`)
 		RETURNING message_id, replay, application_id, calls`, key(endpoint), limit)
 	canceled, err := collect(rows, err, func(row scanner) (webhook.Attempt, error) {
 		a := webhook.Attempt{Outcome: webhook.NotSent, Ends: webhook.Canceled, StartedAt: time.Now()}
@@ -152,7 +170,10 @@ func (t *tx) cancelWaiting(endpoint webhook.ID, e *webhook.Endpoint, limit int) 
 			canceled[i].URL, canceled[i].Error = e.URL, "The endpoint was disabled."
 		}
 	}
-	return t.insertAttempts(canceled)
+	if err := t.insertAttempts(canceled); err != nil {
+		return err
+	}
+	return t.cancelDigests(canceled)
 }
 
 // Resend makes a new delivery of a message to an endpoint, whatever the
@@ -161,7 +182,7 @@ func (t *tx) cancelWaiting(endpoint webhook.ID, e *webhook.Endpoint, limit int) 
 func (s *Store) Resend(ctx context.Context, app, message webhook.ID, endpointRef string) (sent bool, err error) {
 	err = s.write(ctx, func(t *tx) error {
 		sent = false
-		m, err := scanMessage(t.row(selectMessage+` WHERE id = $1 AND application_id = $2`, key(message), key(app)))
+		m, digest, err := t.messageOrDigest(app, message)
 		if err != nil {
 			return fmt.Errorf("message: %w", err)
 		}
@@ -175,7 +196,7 @@ func (s *Store) Resend(ctx context.Context, app, message webhook.ID, endpointRef
 			return nil
 		}
 		sent = true
-		return t.replay(&m, e.ID)
+		return t.replay(&m, e, digest || !e.Kind.Chat(), false)
 	})
 	if err != nil {
 		return false, fmt.Errorf("resend %s: %w", webhook.MessageID.Format(message), err)
@@ -183,16 +204,22 @@ func (s *Store) Resend(ctx context.Context, app, message webhook.ID, endpointRef
 	return sent, nil
 }
 
-func (t *tx) replay(m *webhook.Message, endpoint webhook.ID) error {
+// replay makes a delivery of what was sent before. Unless it is asked for as it
+// is stored, an endpoint that gathers gets it as a digest: by itself, or
+// together with others that are replayed.
+func (t *tx) replay(m *webhook.Message, e *webhook.Endpoint, asStored, together bool) error {
 	now := webhook.FromMicros(time.Now().UnixMicro())
 	d := webhook.Delivery{
-		DeliveryKey: webhook.DeliveryKey{Message: m.ID, Endpoint: endpoint, Replay: now.UnixMicro()},
-		Application: m.Application, CreatedAt: now, DueAt: now,
+		DeliveryKey: webhook.DeliveryKey{Message: m.ID, Endpoint: e.ID, Replay: now.UnixMicro()},
+		Application: m.Application, CreatedAt: now, DueAt: now, Gathered: e.Gathers() && !asStored,
+	}
+	if d.Gathered && together {
+		d.DueAt = now.Add(e.Digest.Window)
 	}
 	for {
 		n, _, err := t.insert(t.s.deliverySet, [][]any{t.deliveryRow(&d)})
 		if err != nil || n > 0 {
-			t.waits = append(t.waits, d)
+			t.waits = append(t.waits, t.gather([]webhook.Delivery{d}, e.Digest.Most)...)
 			return err
 		}
 		d.Replay++ // another replay in the same microsecond

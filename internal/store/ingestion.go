@@ -245,7 +245,7 @@ func (t *tx) fanOut(all []*ingestion) error {
 	for _, in := range all {
 		endpoints := t.apps[in.message.Application].endpoints
 		if !in.only.IsZero() {
-			endpoints = slices.DeleteFunc(slices.Clone(endpoints), func(e *webhook.Endpoint) bool { return e.ID != in.only })
+			endpoints = atOnce(slices.DeleteFunc(slices.Clone(endpoints), func(e *webhook.Endpoint) bool { return e.ID != in.only }))
 		}
 		mine, others := ingest.FanOut(in.message, endpoints, t.s.dispatcher)
 		claimed, waiting = append(claimed, mine...), append(waiting, others...)
@@ -273,6 +273,6 @@ func (t *tx) fanOut(all []*ingestion) error {
 	if n < len(rows) {
 		return fmt.Errorf("deliveries of new messages: %w", webhook.ErrConflict)
 	}
-	t.sends, t.waits = append(t.sends, claimed...), append(t.waits, waiting...)
+	t.sends, t.waits = append(t.sends, claimed...), append(t.waits, t.gatherAll(waiting)...)
 	return nil
 }

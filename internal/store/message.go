@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fanfare/internal/webhook"
 	"fmt"
 	"strings"
@@ -35,13 +36,17 @@ func intoMessage(m *webhook.Message) []any {
 }
 
 // Message finds a message of an application by id or by the producer's event
-// id. Its Payload is nil when that is gone.
+// id. Its Payload is nil when that is gone. A digest is found by its id as if
+// it were a message, whose payload is what was sent.
 func (s *Store) Message(ctx context.Context, app webhook.ID, ref string) (webhook.Message, error) {
 	where, arg := ` WHERE application_id = $1 AND event_id = $2`, any(ref)
 	if messageID, err := webhook.MessageID.Parse(ref); err == nil {
 		where, arg = ` WHERE application_id = $1 AND id = $2`, key(messageID)
 	}
 	m, err := scanMessage(s.row(ctx, selectMessage+where, key(app), arg))
+	if digestID, wrong := webhook.MessageID.Parse(ref); wrong == nil && errors.Is(err, webhook.ErrNotFound) {
+		m, err = scanDigest(s.row(ctx, selectDigest+` WHERE application_id = $1 AND id = $2`, key(app), key(digestID)))
+	}
 	if err != nil {
 		return m, fmt.Errorf("message: %w", err)
 	}
@@ -184,7 +189,10 @@ func (s *Store) ExpungeMessage(ctx context.Context, app, message webhook.ID) err
 		if err == nil && n == 0 {
 			return webhook.ErrNotFound
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return t.expungeDigests(message)
 	})
 	if err != nil {
 		return fmt.Errorf("expunge message: %w", err)

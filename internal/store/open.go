@@ -43,7 +43,8 @@ type Store struct {
 	// work tells upkeep that there is something to do.
 	work chan struct{}
 	// tasks tells whoever works on tasks that there is one.
-	tasks chan struct{}
+	tasks     chan struct{}
+	gathering *gathering
 
 	apps       *appCache
 	facts      atomic.Pointer[Facts]
@@ -96,7 +97,7 @@ func Open(ctx context.Context, database string, sealer *auth.Sealer, log *slog.L
 	if cfg.DisableAfter == 0 {
 		cfg.DisableAfter = 5 * 24 * time.Hour
 	}
-	s := &Store{dialect: d, sealer: sealer, log: log, cfg: cfg, apps: newAppCache(), work: make(chan struct{}, 1), tasks: make(chan struct{}, 1)}
+	s := &Store{dialect: d, sealer: sealer, log: log, cfg: cfg, apps: newAppCache(), work: make(chan struct{}, 1), tasks: make(chan struct{}, 1), gathering: newGathering()}
 	s.node = s.ids.New(time.Now())
 	s.newFacts(0)
 	s.deliverySet = s.newDeliverySet()

@@ -47,10 +47,13 @@ func (t *tx) recordAll(records []*webhook.Record) error {
 			continue
 		}
 		if !r.Retry.IsZero() {
-			t.waits = append(t.waits, webhook.Delivery{DeliveryKey: r.DeliveryKey, Calls: r.Calls, DueAt: r.Retry})
+			t.waits = append(t.waits, webhook.Delivery{DeliveryKey: r.DeliveryKey, Calls: r.Calls, DueAt: r.Retry, HeldSince: r.HeldSince})
 			if err := t.cancelIfOff(r.Endpoint, looked); err != nil {
 				return err
 			}
+		}
+		if err := t.followDigest(r); err != nil {
+			return err
 		}
 		if err := t.tellAttempt(r, attempts[i].ID); err != nil {
 			return err

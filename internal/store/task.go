@@ -225,6 +225,7 @@ var replays = map[string]struct{ walk, which string }{
 		`SELECT id, message_id FROM attempt WHERE endpoint_id = $2 AND application_id = $1 AND id > $3 AND id < $4 ORDER BY id LIMIT 1000`,
 		`SELECT w.message_id FROM walk w JOIN attempt x ON x.id = w.id
 		WHERE x.outcome <> 0 AND NOT (x.outcome = 7 AND x.ends <> 2)
+		AND EXISTS (SELECT 1 FROM message m WHERE m.id = w.message_id AND m.application_id = $1)
 		AND NOT EXISTS (SELECT 1 FROM attempt a WHERE a.message_id = w.message_id AND a.endpoint_id = $2 AND a.outcome = 0)
 		AND NOT EXISTS (SELECT 1 FROM attempt a WHERE a.message_id = w.message_id AND a.endpoint_id = $2
 			AND a.id < w.id AND a.id > $5 AND a.outcome <> 0 AND NOT (a.outcome = 7 AND a.ends <> 2))`,
@@ -301,7 +302,7 @@ func (s *Store) replaySlice(ctx context.Context, k *webhook.Task, position []byt
 	if k.Params.Rate > 0 {
 		next.pause = time.Duration(len(messages)) * time.Second / time.Duration(k.Params.Rate)
 	}
-	return s.advance(ctx, k, position, next, func(t *tx) error { return t.replayAll(k.Application, e.ID, messages) })
+	return s.advance(ctx, k, position, next, func(t *tx) error { return t.replayAll(k.Application, e, messages) })
 }
 
 func messagesSent(k *webhook.Task) json.RawMessage {
@@ -375,7 +376,7 @@ func (s *Store) onlyWanted(ctx context.Context, e *webhook.Endpoint, messages []
 }
 
 // replayAll makes a replay of each message whose payload is still there.
-func (t *tx) replayAll(app, endpoint webhook.ID, messages []webhook.ID) error {
+func (t *tx) replayAll(app webhook.ID, e *webhook.Endpoint, messages []webhook.ID) error {
 	for _, message := range messages {
 		var kept bool
 		err := t.row(`SELECT payload IS NOT NULL FROM message WHERE id = $1 AND application_id = $2`, key(message), key(app)).Scan(&kept)
@@ -385,7 +386,7 @@ func (t *tx) replayAll(app, endpoint webhook.ID, messages []webhook.ID) error {
 		if err != nil {
 			return err
 		}
-		if err := t.replay(&webhook.Message{ID: message, Application: app}, endpoint); err != nil {
+		if err := t.replay(&webhook.Message{ID: message, Application: app}, e, !e.Gathers(), true); err != nil {
 			return err
 		}
 	}

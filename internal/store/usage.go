@@ -29,6 +29,12 @@ func (s *Store) purge(ctx context.Context, k *webhook.Task, position []byte) err
 		}
 		_, err := t.exec(`UPDATE message SET payload = NULL WHERE application_id = $1 AND id > $2 AND id <= $3 AND payload IS NOT NULL`,
 			key(k.Application), position, next.position)
+		if err != nil {
+			return err
+		}
+		_, err = t.exec(`UPDATE digest SET body = NULL WHERE application_id = $1 AND body IS NOT NULL AND id IN (
+			SELECT digest_id FROM digest_event WHERE message_id > $2 AND message_id <= $3)`,
+			key(k.Application), position, next.position)
 		return err
 	})
 }

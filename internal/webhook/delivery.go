@@ -74,6 +74,11 @@ type Delivery struct {
 	// Claim is the fence: only the holder of the latest claim may record an
 	// outcome.
 	Claim int64
+	// Gathered means that it is not sent itself: it waits to be told of in a
+	// digest, which is made when it is due.
+	Gathered bool
+	// Digest means that Message names a digest, and no message.
+	Digest bool
 }
 
 // First reports whether nothing has been sent for d yet and nobody asked for it
@@ -114,7 +119,9 @@ type Attempt struct {
 	ID          ID
 	Application ID
 	DeliveryKey
-	// Number counts the calls of this delivery from 1.
+	// Number counts the calls of this delivery from 1. An attempt with number 0
+	// is none of its own: it tells what came of the digest that the message was
+	// part of.
 	Number  int
 	Outcome Outcome
 	// StatusCode is that of the answer; 0 when there was none.
@@ -128,7 +135,8 @@ type Attempt struct {
 	ResponseHead []byte
 	// Response is the start of the answer's body, at most MaxResponse bytes.
 	Response []byte
-	// Error says in words why there was no answer; empty when there was one.
+	// Error says in words why there was no answer, or what the answer of a chat
+	// service means; empty when there is nothing to say.
 	Error string
 	// Ends is the final state this attempt brought its delivery to, or
 	// Pending when another is planned.
@@ -152,6 +160,9 @@ type Record struct {
 	Disable string
 	// Healed means that the endpoint had been failing until this success.
 	Healed bool
+	// Digest means that a digest was sent, with whose end the deliveries of its
+	// messages end.
+	Digest bool
 }
 
 // DeliveryState is where a delivery stands, as people see it.

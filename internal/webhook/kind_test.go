@@ -21,9 +21,9 @@ func TestKindIsRecognisedFromTheURL(t *testing.T) {
 		"https://default1.2.environment.api.powerplatform.com:443/powerautomate/automations/direct/workflows/a/triggers/manual/paths/invoke": Teams,
 		"https://contoso.webhook.office.com/webhookb2/a@b/IncomingWebhook/c/d":                                                               Teams,
 		"https://chat.example.com/hooks/abcdefghijklmnopqrstuvwx12":                                                                          Mattermost,
-		"https://example.com/hooks/abc":                                                                                                      Generic,
-		"https://example.com/":                                                                                                               Generic,
-		"::":                                                                                                                                 Generic,
+		"https://example.com/hooks/abc": Generic,
+		"https://example.com/":          Generic,
+		"::":                            Generic,
 	} {
 		if got := KindOf(url); got != want {
 			t.Errorf("%s is %s, want %s", url, got, want)

@@ -71,7 +71,7 @@ func responseOf(a *webhook.Attempt) string {
 		return store.Expunged
 	case a.Outcome == webhook.Blocked:
 		return blockedText
-	case a.Error != "":
+	case a.Error != "" && a.StatusCode == 0:
 		return a.Error
 	default:
 		return readable(a.Response)

@@ -221,7 +221,8 @@ CREATE TABLE delivery (
     replay         BIGINT NOT NULL,
     application_id BYTEA NOT NULL,
     -- 0 for first attempts, which an endpoint that rests does not get; 1 for
-    -- retries and replays, which keep their times
+    -- retries and replays, which keep their times; 2 for what is gathered until
+    -- a digest is made of it; 3 for what waits for the end of its digest
     lane           SMALLINT NOT NULL,
     attempts       BIGINT NOT NULL,
     calls          BIGINT NOT NULL,
@@ -234,6 +235,7 @@ CREATE TABLE delivery (
     PRIMARY KEY (message_id, endpoint_id, replay)
 ) /*sqlite: WITHOUT ROWID */;
 CREATE INDEX delivery_waiting ON delivery (endpoint_id, lane, due_at) WHERE owner IS NULL;
+CREATE INDEX delivery_gathered ON delivery (due_at) WHERE lane = 2;
 /*postgres: CREATE INDEX delivery_lease ON delivery (lease_until) WHERE owner IS NOT NULL; */
 
 -- Processes that serve this database, for the operator to see.
@@ -244,6 +246,33 @@ CREATE TABLE node (
     started_at BIGINT NOT NULL,
     seen_at    BIGINT NOT NULL
 );
+
+-- What is sent in place of messages: many told at once, or one in the form of a
+-- chat service. A digest has a delivery of its own, whose message_id is its id.
+CREATE TABLE digest (
+    id             BYTEA NOT NULL,
+    application_id BYTEA NOT NULL,
+    endpoint_id    BYTEA NOT NULL,
+    kind           SMALLINT NOT NULL,
+    event_type     TEXT NOT NULL,
+    dataset        TEXT,
+    events         BIGINT NOT NULL,
+    body           BYTEA, -- NULL once expired or expunged
+    created_at     BIGINT NOT NULL,
+    expires_at     BIGINT NOT NULL, -- when the first of its payloads does; 0 for never
+    PRIMARY KEY (id, application_id)
+);
+CREATE INDEX digest_expiry ON digest (expires_at) WHERE expires_at > 0;
+
+-- Of which deliveries each delivery of a digest tells.
+CREATE TABLE digest_event (
+    digest_id      BYTEA NOT NULL,
+    replay         BIGINT NOT NULL, -- of the digest
+    message_id     BYTEA NOT NULL,
+    message_replay BIGINT NOT NULL,
+    PRIMARY KEY (digest_id, replay, message_id, message_replay)
+) /*sqlite: WITHOUT ROWID */;
+CREATE INDEX digest_event_message ON digest_event (message_id);
 
 -- People -------------------------------------------------------------------
 
