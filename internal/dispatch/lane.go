@@ -68,12 +68,20 @@ func (l *lane) held() int { return l.ready[firsts].len() + l.ready[retries].len(
 // room is how many more deliveries the lane may hold.
 func (l *lane) room() int { return l.depth() - l.held() - l.reserved }
 
+// throttledDepth is for how many seconds a throttled lane may hold what it
+// sends, which must be less than its claims last.
+const throttledDepth = 10
+
 // depth is how many deliveries the lane may hold.
 func (l *lane) depth() int {
-	if !l.breaker.OpenUntil.IsZero() {
+	if !l.breaker.OpenUntil.IsZero() || l.endpoint != nil && l.endpoint.Kind.Chat() {
 		return 2
 	}
-	return l.pace.depth()
+	depth := l.pace.depth()
+	if l.endpoint != nil && l.endpoint.Rate() > 0 {
+		depth = min(depth, throttledDepth*l.endpoint.Rate())
+	}
+	return depth
 }
 
 // parallel is how many calls may be in flight now: one when the endpoint is
