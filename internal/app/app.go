@@ -188,7 +188,8 @@ func (n *Node) open(cfg *config.Config, version string) error {
 			RetryAfterCap: cfg.RetryAfterCap,
 		},
 		EmbedOrigins: cfg.Portal.EmbedOrigins, OperatorToken: cfg.Portal.OperatorToken,
-		Brand: portal.Brand{Name: cfg.Portal.BrandName, Color: cfg.Portal.BrandColor, Logo: logo},
+		Brand:  portal.Brand{Name: cfg.Portal.BrandName, Color: cfg.Portal.BrandColor, Logo: logo},
+		Egress: egress.Config{Allow: cfg.AllowNetworks}, Breaker: n.dispatcher.Breaker,
 	})
 	if err != nil {
 		return err
@@ -205,6 +206,7 @@ func (n *Node) open(cfg *config.Config, version string) error {
 		MaxHeaderBytes: maxHeader,
 		ErrorLog:       slog.NewLogLogger(n.log.Handler(), slog.LevelWarn),
 	}
+	n.server.RegisterOnShutdown(pages.Stop)
 	return nil
 }
 

@@ -37,15 +37,7 @@ func (v *visit) environment() (webhook.ID, error) {
 }
 
 func (p *Portal) cataloguePage(v *visit) error {
-	environment, err := v.environment()
-	if err != nil {
-		return err
-	}
-	var filter store.EventTypeFilter
-	if v.token != nil {
-		filter.Flagged, filter.Flags = true, v.token.FeatureFlags
-	}
-	types, err := p.store.EventTypes(v.Context(), environment, filter, store.NamePage{Limit: maxTypes})
+	types, err := v.eventTypes()
 	if err != nil {
 		return err
 	}
@@ -122,7 +114,7 @@ func (p *Portal) typePage(v *visit) error {
 		view.Rows, view.Example, view.Schema = schema.Table(nil, doc), schema.Example(doc), pretty(doc)
 	}
 	for _, e := range listening(endpoints, t.Name) {
-		view.Listening = append(view.Listening, typeListener{endpointRef(e), e.URL, e.Description, endpointState(e)})
+		view.Listening = append(view.Listening, typeListener{endpointRef(e), e.URL, e.Description, p.standing(e).Word})
 	}
 	return v.show(http.StatusOK, "type.html", view)
 }

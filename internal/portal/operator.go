@@ -382,7 +382,7 @@ func (p *Portal) tenantPage(v *visit) error {
 		if err != nil {
 			return err
 		}
-		row := tenantEndpoint{Ref: endpointRef(e), URL: e.URL, Description: e.Description, State: endpointState(e), Reason: e.DisabledReason}
+		row := tenantEndpoint{Ref: endpointRef(e), URL: e.URL, Description: e.Description, State: p.standing(e).Word, Reason: e.DisabledReason}
 		var day webhook.Hour
 		for _, h := range hours {
 			day.Succeeded += h.Succeeded

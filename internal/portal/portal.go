@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fanfare/internal/auth"
+	"fanfare/internal/egress"
 	"fanfare/internal/guide"
 	"fanfare/internal/registry"
 	"fanfare/internal/store"
@@ -19,6 +20,7 @@ import (
 	"net/url"
 	"path"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -43,6 +45,11 @@ type Config struct {
 	Brand        Brand
 	// OperatorToken opens the operator's pages; empty leaves them to accounts.
 	OperatorToken string
+	// Egress is what endpoints can be reached by, so that forms can warn.
+	Egress egress.Config
+	// Breaker tells whether this node rests an endpoint; nil when nothing is
+	// sent from here.
+	Breaker func(endpoint webhook.ID) webhook.Breaker
 }
 
 // Portal serves the pages.
@@ -58,6 +65,10 @@ type Portal struct {
 	router    web.Router
 	// routesKnown are the routes of router.
 	routesKnown []string
+	// tails holds a token for each live tail; stopped ends them all.
+	tails   chan struct{}
+	stopped chan struct{}
+	stop    func()
 }
 
 // New makes the pages of a store.
@@ -66,6 +77,11 @@ func New(s *store.Store, log *slog.Logger, cfg Config) (*Portal, error) {
 		store: s, log: log, cfg: cfg,
 		assets: map[string][]byte{}, versions: map[string]string{},
 		guesses: auth.Limiter{Burst: 10, Refill: 30 * time.Second},
+		tails:   make(chan struct{}, maxTails), stopped: make(chan struct{}),
+	}
+	p.stop = sync.OnceFunc(func() { close(p.stopped) })
+	if p.cfg.Breaker == nil {
+		p.cfg.Breaker = func(webhook.ID) webhook.Breaker { return webhook.Breaker{} }
 	}
 	if err := errors.Join(p.loadAssets(), p.loadBrand(cfg.Brand)); err != nil {
 		return nil, err
@@ -74,17 +90,7 @@ func New(s *store.Store, log *slog.Logger, cfg Config) (*Portal, error) {
 	if p.guide, err = guide.New(cfg.Promises.facts()); err != nil {
 		return nil, err
 	}
-	p.templates, err = template.New("").Funcs(template.FuncMap{
-		"asset":   func(name string) string { return "/static/" + name + "?v=" + p.versions[name] },
-		"rfc3339": func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
-		"exact":   func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
-		"day":     func(t time.Time) string { return t.UTC().Format("2 January 2006") },
-		"short":   short,
-		"icon":    p.icon,
-		"brand":   p.brandName,
-		"has":     func(asset string) bool { return p.assets[asset] != nil },
-		"join":    func(names []string) string { return strings.Join(names, ", ") },
-	}).ParseFS(templateFiles, "templates/*.html")
+	p.templates, err = template.New("").Funcs(p.functions()).ParseFS(templateFiles, "templates/*.html")
 	if err != nil {
 		return nil, err
 	}
@@ -92,6 +98,27 @@ func New(s *store.Store, log *slog.Logger, cfg Config) (*Portal, error) {
 	p.routes()
 	p.routesKnown = p.router.Routes()
 	return p, nil
+}
+
+// functions are what templates can call.
+func (p *Portal) functions() template.FuncMap {
+	return template.FuncMap{
+		"asset":     func(name string) string { return "/static/" + name + "?v=" + p.versions[name] },
+		"rfc3339":   func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
+		"exact":     func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
+		"exactForm": func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
+		"clock":     func(t time.Time) string { return t.UTC().Format("2 Jan 15:04") },
+		"day":       func(t time.Time) string { return t.UTC().Format("2 January 2006") },
+		"short":     short,
+		"count":     count,
+		"waiting":   waiting,
+		"icon":      p.icon,
+		"brand":     p.brandName,
+		"has":       func(asset string) bool { return p.assets[asset] != nil },
+		"join":      func(names []string) string { return strings.Join(names, ", ") },
+		"list":      func(items ...string) []string { return items },
+		"row":       func(base string, row attemptRow) rowView { return rowView{base, row} },
+	}
 }
 
 func (p *Portal) loadAssets() error {
@@ -144,16 +171,31 @@ func (p *Portal) routes() {
 	p.webhooks("GET /webhooks/{account}/endpoints", view, p.endpointsPage)
 	p.webhooks("POST /webhooks/{account}/endpoints", manage, p.createEndpoint)
 	p.webhooks("GET /webhooks/{account}/endpoints/new", manage, p.newEndpointPage)
-	p.webhooks("GET /webhooks/{account}/endpoints/{endpoint}", view, p.endpointPage)
-	p.webhooks("GET /webhooks/{account}/endpoints/{endpoint}/edit", manage, p.editEndpointPage)
-	p.webhooks("POST /webhooks/{account}/endpoints/{endpoint}/edit", manage, p.editEndpoint)
-	p.webhooks("POST /webhooks/{account}/endpoints/{endpoint}/enable", manage, p.enableEndpoint)
-	p.webhooks("POST /webhooks/{account}/endpoints/{endpoint}/disable", manage, p.disableEndpoint)
-	p.webhooks("GET /webhooks/{account}/endpoints/{endpoint}/delete", manage, p.deleteEndpointPage)
-	p.webhooks("POST /webhooks/{account}/endpoints/{endpoint}/delete", manage, p.deleteEndpoint)
-	p.webhooks("POST /webhooks/{account}/endpoints/{endpoint}/secret", webhook.ViewEndpointSecret, p.revealSecret)
+	p.webhooks("GET /webhooks/{account}/endpoints/check-url", manage, p.checkURLPart)
+	p.webhooks("POST /webhooks/{account}/endpoints/dry-run", manage, p.dryRunPart)
+	const endpoint = " /webhooks/{account}/endpoints/{endpoint}"
+	p.webhooks("GET"+endpoint, view, p.endpointPage)
+	p.webhooks("GET"+endpoint+"/tail", view, p.tail)
+	p.webhooks("GET"+endpoint+"/edit", manage, p.editEndpointPage)
+	p.webhooks("POST"+endpoint+"/edit", manage, p.editEndpoint)
+	p.webhooks("POST"+endpoint+"/dry-run", manage, p.dryRunPart)
+	p.webhooks("POST"+endpoint+"/enable", manage, p.enableEndpoint)
+	p.webhooks("GET"+endpoint+"/disable", manage, p.disableEndpointPage)
+	p.webhooks("POST"+endpoint+"/disable", manage, p.disableEndpoint)
+	p.webhooks("GET"+endpoint+"/delete", manage, p.deleteEndpointPage)
+	p.webhooks("POST"+endpoint+"/delete", manage, p.deleteEndpoint)
+	p.webhooks("POST"+endpoint+"/secret", webhook.ViewEndpointSecret, p.revealSecret)
+	p.webhooks("GET"+endpoint+"/rotate", webhook.ManageEndpointSecret, p.rotatePage)
+	p.webhooks("POST"+endpoint+"/rotate", webhook.ManageEndpointSecret, p.rotateSecret)
+	p.webhooks("GET"+endpoint+"/test", send, p.trialPage)
+	p.webhooks("POST"+endpoint+"/test", send, p.sendTrial)
+	p.webhooks("GET"+endpoint+"/replay", send, p.replayPage)
+	p.webhooks("POST"+endpoint+"/replay", send, p.startReplay)
+	p.webhooks("GET"+endpoint+"/replays/{task}", view, p.taskPage)
+	p.webhooks("POST"+endpoint+"/replays/{task}/cancel", send, p.cancelTask)
 	p.webhooks("GET /webhooks/{account}/events", view, p.eventsPage)
 	p.webhooks("GET /webhooks/{account}/events/{event}", view, p.eventPage)
+	p.webhooks("GET /webhooks/{account}/events/{event}/attempts/{attempt}", view, p.attemptPage)
 	p.webhooks("POST /webhooks/{account}/events/{event}/replay", send, p.replay)
 
 	p.furtherRoutes(open)
@@ -280,6 +322,9 @@ func (p *Portal) webhooks(route string, can webhook.Capability, h func(*visit) e
 		return h(v)
 	})
 }
+
+// can reports whether the visitor may do a thing.
+func (v *visit) can(c webhook.Capability) bool { return v.token == nil || v.token.Can(c) }
 
 func (v *visit) base() string { return "/webhooks/" + v.account.Name }
 

@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 )
 
 const password = "correct horse battery"
@@ -27,6 +28,7 @@ type site struct {
 	url             string
 	endpoint, event string
 	key             string
+	attempt, task   string
 	secret          string
 }
 
@@ -71,8 +73,49 @@ func newSite(t *testing.T, cfg Config) *site {
 		t.Fatal(err)
 	}
 	w.key = keyID.Format(k.ID)
+	w.attempt, w.task = w.failed(e), w.replay(e)
 	w.endpoint, w.event = webhook.EndpointID.Format(e.ID), webhook.MessageID.Format(m.ID)
 	return w
+}
+
+// failed makes a first attempt at what waits for an endpoint.
+func (w *site) failed(e *webhook.Endpoint) string {
+	w.t.Helper()
+	claimed, err := w.store.Claim(w.t.Context(), e.ID, 1, false)
+	if err != nil || len(claimed.Jobs) != 1 {
+		w.t.Fatalf("claimed %+v, %v", claimed, err)
+	}
+	j := claimed.Jobs[0]
+	r := webhook.Record{Claim: j.Claim, Retry: time.Now().Add(time.Hour), Attempts: 1, Calls: 1, Attempt: webhook.Attempt{
+		Application: j.Application, DeliveryKey: j.DeliveryKey, Number: 1, Outcome: webhook.Refused, StatusCode: 500, URL: e.URL, StartedAt: time.Now(),
+		RequestHead: []byte("Content-Type: application/json\n"), ResponseHead: []byte("Date: today\n"), Response: []byte("it's broken"),
+		Timings: webhook.Timings{DNS: time.Millisecond, Connect: 2 * time.Millisecond, FirstByte: 30 * time.Millisecond, Total: 34 * time.Millisecond},
+	}}
+	if err := w.store.Record(w.t.Context(), &r); err != nil {
+		w.t.Fatal(err)
+	}
+	made, err := w.store.AttemptsOfEndpoint(w.t.Context(), j.Application, e.ID, store.AttemptFilter{}, store.Page{Limit: 1})
+	if err != nil || len(made) != 1 {
+		w.t.Fatalf("attempts %+v, %v", made, err)
+	}
+	return webhook.AttemptID.Format(made[0].ID)
+}
+
+// replay begins to send again what failed.
+func (w *site) replay(e *webhook.Endpoint) string {
+	w.t.Helper()
+	env, err := w.store.Environment(w.t.Context(), store.MainEnvironment)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	k, err := w.store.CreateTask(w.t.Context(), webhook.Task{
+		Environment: env, Application: e.Application, Endpoint: e.ID, Name: webhook.TaskRecover,
+		Params: webhook.TaskParams{Since: time.Now().Add(-time.Hour), Until: time.Now()},
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return webhook.TaskID.Format(k.ID)
 }
 
 // browser is a client that keeps cookies and follows nothing.
@@ -125,7 +168,8 @@ func (w *site) login(name string) *http.Client {
 	return c
 }
 
-// paths are all routes of the portal with the things of jane in them.
+// paths are all routes of the portal with the things of jane in them, but for
+// live tails, which do not end.
 func (w *site) paths() (routes [][2]string) {
 	w.t.Helper()
 	p, err := New(w.store, storetest.Log(w.t), Config{})
@@ -133,10 +177,11 @@ func (w *site) paths() (routes [][2]string) {
 		w.t.Fatal(err)
 	}
 	fill := strings.NewReplacer("{account}", "jane", "{endpoint}", w.endpoint, "{event}", w.event, "{key}", w.key,
+		"{attempt}", w.attempt, "{task}", w.task,
 		"{app}", w.application(), "{type}", "sample.created", "{page}", "webhooks", "{document}", "webhooks", "{group}", "endpoint", "/openapi/{file}", "/openapi/webhooks.json")
 	for _, route := range p.router.Routes() {
 		method, path, _ := strings.Cut(fill.Replace(route), " ")
-		if !strings.HasPrefix(path, "/login") && !strings.HasPrefix(path, "/logout") && !strings.HasPrefix(path, "/static") && !strings.HasPrefix(path, web.AccessPath) {
+		if !strings.HasPrefix(path, "/login") && !strings.HasPrefix(path, "/logout") && !strings.HasPrefix(path, "/static") && !strings.HasPrefix(path, web.AccessPath) && !strings.HasSuffix(path, "/tail") {
 			routes = append(routes, [2]string{method, path})
 		}
 	}

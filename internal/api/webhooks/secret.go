@@ -62,22 +62,7 @@ func (r *request) rotate(app webhook.ID) (answer, error) {
 		grace = get[int64](r.in, "gracePeriodSeconds")
 	}
 	changed, err := r.changeEndpoint(app, func(e *webhook.Endpoint) error {
-		now := time.Now()
-		next := []webhook.Secret{{Key: key}}
-		for i, old := range e.Secrets {
-			switch {
-			case i == 0 && grace > 0:
-				old.ExpiresAt = now.Add(time.Duration(grace) * time.Second)
-				next = append(next, old)
-			case i > 0 && old.ExpiresAt.After(now):
-				next = append(next, old)
-			}
-		}
-		if len(next) > 1+webhook.MaxOldSecrets {
-			return webhook.ErrLimit
-		}
-		e.Secrets = next
-		return nil
+		return e.Rotate(key, time.Duration(grace)*time.Second, time.Now())
 	})
 	if err == nil && r.token.Can(webhook.ViewEndpointSecret) && readsRotated(r.UserAgent()) {
 		return answer{http.StatusOK, secretOut{signature.Public(changed.Secrets[0].Key)}}, nil

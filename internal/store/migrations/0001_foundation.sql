@@ -94,6 +94,7 @@ CREATE TABLE task (
     updated_at     BIGINT NOT NULL
 );
 CREATE INDEX task_list ON task (environment_id, id);
+CREATE INDEX task_endpoint ON task (endpoint_id, id) WHERE endpoint_id IS NOT NULL;
 CREATE INDEX task_running ON task (next_at) WHERE status = 0;
 
 -- How far each consumer of a poller has read.
