@@ -48,7 +48,7 @@ func (s *Store) SendTest(ctx context.Context, m *webhook.Message, endpointRef st
 		if _, err := t.insertMessages([]*ingestion{{message: m}}); err != nil {
 			return err
 		}
-		return t.replay(m, e.ID)
+		return t.replay(m, e, !e.Kind.Chat(), false)
 	})
 	if err != nil {
 		return false, fmt.Errorf("send test: %w", err)
