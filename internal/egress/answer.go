@@ -16,6 +16,8 @@ var (
 	errMalformed      = errors.New("malformed HTTP response")
 	errLength         = errors.New("malformed or contradictory Content-Length")
 	errEncoding       = errors.New("unknown Transfer-Encoding")
+	errChunk          = errors.New("malformed chunks")
+	errSwitched       = errors.New("protocol switched unasked")
 )
 
 // answer is the head of a response, and what it says of the body.

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strconv"
 	"testing"
-	"time"
 )
 
 // quickReceiver answers POST requests on keep-alive connections with as little
@@ -59,25 +58,14 @@ func answerQuickly(c net.Conn) {
 	}
 }
 
-// throughNetHTTP sends a request in the way of net/http, whatever it speaks.
-func throughNetHTTP(ctx context.Context, c *Client, req *Request) (*Response, error) {
-	start := time.Now()
-	x := exchange{client: c, req: req, res: new(Response), start: start, deadline: start.Add(c.timeout), over2: &watch{start: start}}
-	err := c.overHTTP2(ctx, &x, nil)
-	v := x.verdict()
-	x.res.Timings = v.timings
-	if err != nil {
-		return x.res, &failure{host: req.To.host, err: err, class: classify(ctx, err), verdict: v}
-	}
-	return x.res, nil
-}
-
 // BenchmarkClient compares the client with net/http's transport under the same
 // watch: a POST of 600 bytes with the usual fields, 64 at a time over loopback.
 func BenchmarkClient(b *testing.B) {
 	for name, do := range map[string]func(context.Context, *Client, *Request) (*Response, error){
-		"ours":    func(ctx context.Context, c *Client, req *Request) (*Response, error) { return c.Do(ctx, req) },
-		"nethttp": throughNetHTTP,
+		"ours": func(ctx context.Context, c *Client, req *Request) (*Response, error) { return c.Do(ctx, req) },
+		"nethttp": func(ctx context.Context, c *Client, req *Request) (*Response, error) {
+			return c.ThroughNetHTTP(ctx, req)
+		},
 	} {
 		b.Run(name, func(b *testing.B) {
 			to, err := ParseTarget(quickReceiver(b))

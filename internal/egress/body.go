@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"compress/gzip"
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/http/httputil"
 	"sync"
 )
@@ -22,7 +24,7 @@ func (r *Response) read(a *answer, heads *headReader, limit int64) (clean bool, 
 	body := wire{in: heads.in}
 	switch {
 	case a.chunked:
-		body.in = httputil.NewChunkedReader(heads.in)
+		body.in = chunks{httputil.NewChunkedReader(heads.in)}
 	case a.length > 0:
 		body.in = &exact{in: heads.in, left: a.length}
 	}
@@ -123,6 +125,19 @@ func (e *exact) Read(b []byte) (int, error) {
 	e.left -= int64(n)
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+// chunks is a chunked body whose errors have a name: those that are neither of
+// the connection nor the end.
+type chunks struct{ in io.Reader }
+
+func (c chunks) Read(b []byte) (int, error) {
+	n, err := c.in.Read(b)
+	var network net.Error
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.As(err, &network) {
+		err = fmt.Errorf("%w: %w", errChunk, err)
 	}
 	return n, err
 }

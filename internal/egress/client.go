@@ -3,7 +3,6 @@ package egress
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -126,5 +125,3 @@ func (c *Client) connect(ctx context.Context, to hostKey, name string) (conn net
 	}
 	return over, state.NegotiatedProtocol == "h2", nil
 }
-
-var errSwitched = errors.New("protocol switched unasked")

@@ -196,7 +196,7 @@ func TestWhatGoesWrongIsToldInWords(t *testing.T) {
 		"it is at home":                      {rude.URL, Config{}, Blocked, true, false, "not public (loopback)", 0},
 		"its headers are too large":          {big.URL, open, Unreachable, false, false, "headers are too large", 0},
 		"its body is not what it says it is": {notGzip.URL, open, Unreachable, false, false, "not valid gzip", 200},
-		"it changes the protocol, unasked":   {upgrade.URL, open, Unreachable, false, false, "could not be completed", 101},
+		"it changes the protocol, unasked":   {upgrade.URL, open, Unreachable, false, false, "another protocol unasked", 101},
 	} {
 		t.Run(name, func(t *testing.T) {
 			res, err := get(t, New(tt.cfg), tt.url)

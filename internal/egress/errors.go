@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -121,8 +122,8 @@ func explainTLS(err error) string {
 		host      x509.HostnameError
 		authority x509.UnknownAuthorityError
 		other     *tls.CertificateVerificationError
-		alert     tls.AlertError
 		record    tls.RecordHeaderError
+		remote    *net.OpError
 	)
 	switch {
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
@@ -133,8 +134,8 @@ func explainTLS(err error) string {
 		return "the TLS certificate is signed by an unknown authority"
 	case errors.As(err, &invalid), errors.As(err, &other):
 		return "the TLS certificate is not valid"
-	case errors.As(err, &alert):
-		return "the receiver refused the TLS handshake"
+	case errors.As(err, &remote) && remote.Op == "remote error": // an alert
+		return "the receiver refused the TLS connection"
 	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		return "the receiver does not speak TLS on this port"
 	}
@@ -155,8 +156,22 @@ func explainConnection(err error) string {
 		return "the response headers are too large"
 	case errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum):
 		return "the response is not valid gzip"
+	case errors.Is(err, errSwitched):
+		return "the receiver switched to another protocol unasked"
+	case errors.Is(err, errMalformed), errors.Is(err, errLength), errors.Is(err, errEncoding), errors.Is(err, errChunk):
+		return "the response is not valid HTTP"
+	case brokenOff(err):
+		return "the receiver broke off the HTTP/2 connection"
 	}
 	return "the request could not be completed"
+}
+
+// brokenOff goes by the text as well: the errors of HTTP/2 have no names outside
+// of net/http.
+func brokenOff(err error) bool {
+	return slices.ContainsFunc([]string{"http2: ", "stream error: ", "connection error: "}, func(s string) bool {
+		return strings.Contains(err.Error(), s)
+	})
 }
 
 // headerTooLarge goes by the text where the response is read by net/http, which

@@ -16,6 +16,9 @@ import (
 // answer and stop reading before it has come to its end.
 const maxInline = 32 << 10 // bytes
 
+// grace is how long the end of a large body may take after the response came.
+const grace = 50 * time.Millisecond
+
 // exchange is one request and what has come of it so far.
 type exchange struct {
 	client   *Client
@@ -151,10 +154,15 @@ func (x *exchange) aside(c *conn, b *buffers) (clean bool, err error) {
 	}()
 	clean, err = x.read(&b.heads)
 	var wrote result
+	patience := time.NewTimer(0)
+	defer patience.Stop()
+	if clean { // the end of the request is just being sent, or nobody will read it
+		patience.Reset(grace)
+	}
 	select {
 	case wrote = <-sent:
-	default:
-		_ = c.Close() // what is still to be sent nobody waits for
+	case <-patience.C:
+		_ = c.Close()
 		wrote, clean = <-sent, false
 	}
 	x.wrote = wrote.n > 0

@@ -17,6 +17,8 @@ type handover struct{ conn atomic.Pointer[tls.Conn] }
 
 type handoverKey struct{}
 
+const maxWindow = 128 << 10 // bytes
+
 // newTransport makes what speaks HTTP/2.
 func (c *Client) newTransport() *http.Transport {
 	return &http.Transport{
@@ -30,9 +32,14 @@ func (c *Client) newTransport() *http.Transport {
 		MaxIdleConnsPerHost:    maxIdlePerHost,
 		IdleConnTimeout:        idleTimeout,
 		MaxResponseHeaderBytes: maxHeader,
-		// Without pings a connection whose peer vanished would fail every
-		// request until the kernel gives it up, a quarter of an hour later.
-		HTTP2: &http.HTTP2Config{SendPingTimeout: c.timeout, PingTimeout: c.timeout},
+		HTTP2: &http.HTTP2Config{
+			// Without pings a connection whose peer vanished would fail every
+			// request until the kernel gives it up, a quarter of an hour later.
+			SendPingTimeout: c.timeout, PingTimeout: c.timeout,
+			// What a receiver may send before we have asked for it, which
+			// would be 4 MiB for each request.
+			MaxReceiveBufferPerStream: maxWindow, MaxReceiveBufferPerConnection: 4 * maxWindow,
+		},
 	}
 }
 
