@@ -154,8 +154,8 @@ var plants = map[string]plant{
 	"the program does not import testing": breaks("harnesses", "internal/web/testing.go", "testing"),
 	"the program does not import a test harness": {
 		path:    "internal/app/harness.go",
-		imports: fanfare("harness", "pgtest", "browsertest", "store/storetest", "store/disktest"),
-		want:    denied("harnesses", fanfare("harness", "pgtest", "browsertest", "store/storetest", "store/disktest")...),
+		imports: fanfare("harness", "pgtest", "browsertest", "receivertest", "store/storetest", "store/disktest"),
+		want:    denied("harnesses", fanfare("harness", "pgtest", "browsertest", "receivertest", "store/storetest", "store/disktest")...),
 	},
 	"a test may import the harnesses": allowed("internal/app/harness_test.go", fanfare("pgtest", "store/storetest")...),
 
