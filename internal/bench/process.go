@@ -86,7 +86,7 @@ func answer(ctx context.Context, a actor, line []byte) []byte {
 	switch {
 	case err != nil:
 	case q.Do == "usage":
-		v, err = usageOf(q.Args)
+		v, err = usageOf()
 	case q.Do == "profile":
 		err = profile(q.Args)
 	default:
@@ -214,10 +214,4 @@ func (p *process) stop() {
 	p.mu.Lock()
 	p.ended = true
 	p.mu.Unlock()
-}
-
-// kill ends the process at once, as a crash would.
-func (p *process) kill() {
-	_ = p.cmd.Process.Kill()
-	p.stop()
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -24,7 +25,6 @@ type receiver struct {
 	mu     sync.Mutex
 	open   map[net.Conn]bool
 	groups map[string]*tally
-	change chan struct{} // closed and renewed for those who wait
 }
 
 // tally counts what a group has received.
@@ -66,9 +66,9 @@ func (b *bitmap) add(n int64) bool {
 		b.first = n &^ 63
 	}
 	if n < b.first {
-		before := make([]uint64, (b.first-n+63)/64)
-		b.first -= int64(len(before)) * 64
-		b.words = append(before, b.words...)
+		more := (b.first - n + 63) / 64
+		b.first -= more * 64
+		b.words = slices.Concat(make([]uint64, more), b.words)
 	}
 	i := (n - b.first) / 64
 	for int64(len(b.words)) <= i {

@@ -136,10 +136,6 @@ func (r *report) figure(value float64, unit, name string, args ...any) {
 	r.line("  %-60s %s %s", f.Name, text, f.Unit)
 }
 
-func (r *report) milliseconds(d time.Duration, name string, args ...any) {
-	r.figure(float64(d.Microseconds())/1000, "ms", name, args...)
-}
-
 func (r *report) end() error {
 	if r.asJSON {
 		e := json.NewEncoder(r.w)

@@ -17,34 +17,23 @@ import (
 type usage struct {
 	// CPU is its processor time, its own and the kernel's for it.
 	CPU time.Duration `json:"cpu"`
-	// Peak is its largest resident memory, in bytes, since it began or since
-	// the one who asked last wanted a new count.
+	// Peak is its largest resident memory, in bytes.
 	Peak int64 `json:"peak"`
-	// Resident is its memory now, zero where the system does not tell.
-	Resident int64 `json:"resident"`
 }
 
-// usageOf measures this process. args are true when the peak is to be counted
-// anew from here.
-func usageOf(args json.RawMessage) (usage, error) {
-	var anew bool
-	if err := json.Unmarshal(args, &anew); err != nil {
-		return usage{}, err
-	}
+// usageOf measures this process.
+func usageOf() (usage, error) {
 	var r syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
 		return usage{}, fmt.Errorf("resources used: %w", err)
 	}
-	u := usage{CPU: time.Duration(r.Utime.Nano() + r.Stime.Nano()), Peak: int64(r.Maxrss)}
+	u := usage{CPU: time.Duration(r.Utime.Nano() + r.Stime.Nano()), Peak: int64(r.Maxrss)} //nolint:unconvert // not on every machine
 	if runtime.GOOS != "darwin" {
 		u.Peak *= 1024
 	}
 	// The kernel counts into Maxrss what the parent had when it forked.
 	if status, err := os.ReadFile("/proc/self/status"); err == nil {
-		u.Peak, u.Resident = kilobytes(status, "VmHWM:"), kilobytes(status, "VmRSS:")
-	}
-	if anew {
-		_ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) // where there is one
+		u.Peak = kilobytes(status, "VmHWM:")
 	}
 	return u, nil
 }
@@ -85,12 +74,9 @@ func busy() (time.Duration, bool) {
 
 // usage asks a process what it has used.
 func (p *process) usage(ctx context.Context) (u usage, err error) {
-	err = p.ask(ctx, "usage", false, &u)
+	err = p.ask(ctx, "usage", nil, &u)
 	return u, err
 }
-
-// peakFromHere forgets the peak of memory so far, where the system can.
-func (p *process) peakFromHere(ctx context.Context) error { return p.ask(ctx, "usage", true, nil) }
 
 // profile starts to write down where the processor time of this process goes,
 // into the file that is named, or stops when none is.
