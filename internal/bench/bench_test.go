@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -45,8 +46,9 @@ func tiny(t *testing.T, part string) bench.Config {
 	node.Database = "sqlite:"
 	node.SecretKey = auth.NewSecretKey()
 	node.AllowNetworks = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
-	node.RequestTimeout = 200 * time.Millisecond
-	node.RetrySchedule = []time.Duration{100 * time.Millisecond, 100 * time.Millisecond, 100 * time.Millisecond}
+	// Short, for what hangs; and many retries, for machines that are busy.
+	node.RequestTimeout = time.Second
+	node.RetrySchedule = slices.Repeat([]time.Duration{100 * time.Millisecond}, 50)
 	return bench.Config{
 		Only: []string{part}, Rounds: 1, Duration: 50 * time.Millisecond, InFlight: 4, Size: 600, FanOut: []int{3}, Batch: 7, Rate: 200,
 		Backlog: 300, History: []int{20, 1500}, Endpoints: 20, FairRate: 200, Import: 50,
