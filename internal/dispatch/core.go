@@ -22,10 +22,6 @@ type Limits struct {
 	Claims int
 }
 
-// cancelSlice is how many deliveries to an endpoint that is off are canceled at
-// a time.
-const cancelSlice = 1000
-
 // DefaultLimits suit a machine of two cores and keep memory low.
 func DefaultLimits() Limits {
 	return Limits{
@@ -183,6 +179,8 @@ func (c *core) changed(endpoint webhook.ID, now time.Time) {
 // claimed takes what a look into the queue found.
 func (c *core) claimed(q claim, found webhook.Claimed, now time.Time) {
 	l := c.lane(q.endpoint)
+	l.reserved -= q.limit
+	c.held -= q.limit
 	c.claims--
 	l.claiming = false
 	l.endpoint, l.known = found.Endpoint, true
@@ -210,6 +208,8 @@ func (c *core) claimed(q claim, found webhook.Claimed, now time.Time) {
 // claimFailed puts off the next look after the database refused one.
 func (c *core) claimFailed(q claim, now time.Time) {
 	l := c.lane(q.endpoint)
+	l.reserved -= q.limit
+	c.held -= q.limit
 	c.claims--
 	l.claiming = false
 	l.missed = [2]time.Time{}
@@ -372,14 +372,13 @@ func (c *core) feed(now time.Time) {
 		if !l.wantsClaim(now) || l.claiming || c.draining {
 			continue
 		}
-		limit := min(l.room(), c.limits.Held-c.held)
-		if l.off() {
-			limit = cancelSlice
-		}
+		limit := max(0, min(l.room(), c.limits.Held-c.held))
 		if c.bytes >= c.limits.Bytes {
 			limit = min(limit, 1)
 		}
-		if limit < 1 && l.known && !l.stale {
+		if at := l.dueNow(now); at.IsZero() || at.After(now) {
+			limit = 0 // it is about the endpoint alone
+		} else if limit < 1 && l.known && !l.stale && !l.off() {
 			// All that may be held is: a look would bring nothing. The lane has
 			// its turn when something of it is done.
 			l.hungry = true
@@ -388,8 +387,11 @@ func (c *core) feed(now time.Time) {
 			continue
 		}
 		l.claiming = true
+		// What it may bring has its places.
+		l.reserved += limit
+		c.held += limit
 		c.claims++
-		c.todo.claims = append(c.todo.claims, claim{l.id, max(0, limit), l.resting(now)})
+		c.todo.claims = append(c.todo.claims, claim{l.id, limit, l.resting(now)})
 	}
 }
 

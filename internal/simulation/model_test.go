@@ -204,7 +204,7 @@ func (w *world) match(id webhook.ID, payload string) *message {
 	}
 	for _, m := range w.messages {
 		if m.dataset == "" && m.payload == payload || m.dataset != "" && strings.Contains(payload, m.dataset+" created") {
-			m.id = id
+			m.id, m.payload = id, payload
 			w.byID[id] = m
 			return m
 		}

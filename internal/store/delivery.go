@@ -69,7 +69,7 @@ const claimDeliveries = `
 // Claim takes up to limit deliveries of an endpoint that are due. With
 // retriesOnly, first attempts are left where they are: the endpoint rests.
 // What waits for an endpoint that is disabled or deleted is canceled instead,
-// in slices of limit.
+// in slices.
 func (s *Store) Claim(ctx context.Context, endpoint webhook.ID, limit int, retriesOnly bool) (webhook.Claimed, error) {
 	var c webhook.Claimed
 	err := s.write(ctx, func(t *tx) (err error) {
@@ -79,7 +79,7 @@ func (s *Store) Claim(ctx context.Context, endpoint webhook.ID, limit int, retri
 			return err
 		}
 		if c.Endpoint == nil || c.Endpoint.Disabled {
-			err = t.cancelWaiting(endpoint, c.Endpoint, limit)
+			err = t.cancelWaiting(endpoint, c.Endpoint)
 		} else {
 			c.Jobs, err = t.claim(c.Endpoint, limit, retriesOnly)
 		}
@@ -144,15 +144,19 @@ func (t *tx) nextDue(endpoint webhook.ID, lane int64) (due time.Time, err error)
 	return due, err
 }
 
+// cancelSlice is how many deliveries to an endpoint that is off are canceled in
+// one transaction.
+const cancelSlice = 1000
+
 // cancelWaiting ends deliveries that wait for an endpoint that is off. e is
 // nil when it was deleted. What is part of a digest ends with that, and what is
 // gathered when it is due.
-func (t *tx) cancelWaiting(endpoint webhook.ID, e *webhook.Endpoint, limit int) error {
+func (t *tx) cancelWaiting(endpoint webhook.ID, e *webhook.Endpoint) error {
 	rows, err := t.query(`
 		DELETE FROM delivery WHERE (message_id, endpoint_id, replay) IN (
 			SELECT message_id, endpoint_id, replay FROM delivery
 			WHERE endpoint_id = $1 AND lane < 2 AND owner IS NULL LIMIT $2`+t.s.dialect.skipLocked+`)
-		RETURNING message_id, replay, application_id, calls`, key(endpoint), limit)
+		RETURNING message_id, replay, application_id, calls`, key(endpoint), cancelSlice)
 	canceled, err := collect(rows, err, func(row scanner) (webhook.Attempt, error) {
 		a := webhook.Attempt{Outcome: webhook.NotSent, Ends: webhook.Canceled, StartedAt: time.Now()}
 		a.Endpoint = endpoint

@@ -300,17 +300,24 @@ func TestDisabledEndpointGetsNothingMore(t *testing.T) {
 				f := newFixture(t, s)
 				f.full = true
 				e := f.endpoint(t, nil)
-				first, last := f.message(t), f.message(t)
+				first := f.message(t)
+				more := make([]*webhook.Message, 1000) // what is canceled at a time
+				for i := range more {
+					more[i] = &webhook.Message{Application: f.app.ID, EventType: "sample.created", Payload: []byte(`{}`)}
+				}
+				if _, err := f.AddMessages(t.Context(), more, make([]store.IdempotencyKey, len(more)), nil); err != nil {
+					t.Fatal(err)
+				}
 				if err := off(t.Context(), f, e); err != nil {
 					t.Fatal(err)
 				}
-				if c := f.claim(t, e, 1); len(c.Jobs) != 0 || c.FirstDue.IsZero() {
+				if c := f.claim(t, e, 0); len(c.Jobs) != 0 || c.FirstDue.IsZero() {
 					t.Fatalf("claim of what is off: %+v, want a slice canceled and another left", c)
 				}
-				if c := f.claim(t, e, 1); len(c.Jobs) != 0 || !c.FirstDue.IsZero() {
+				if c := f.claim(t, e, 0); len(c.Jobs) != 0 || !c.FirstDue.IsZero() {
 					t.Fatalf("claim of what is off: %+v, want nothing left", c)
 				}
-				for _, m := range []*webhook.Message{first, last} {
+				for _, m := range []*webhook.Message{first, more[0], more[999]} {
 					if st := f.state(t, m); len(st) != 1 || st[0].Status != webhook.Canceled || st[0].Calls != 0 {
 						t.Errorf("state %+v, want canceled without a call", st)
 					}
