@@ -9,11 +9,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/chromedp"
 )
 
@@ -25,6 +27,9 @@ const patience = 30 * time.Second
 type Browser struct {
 	t   testing.TB
 	ctx context.Context //nolint:containedctx // a tab is a context to chromedp
+
+	mu      sync.Mutex
+	refused []string
 }
 
 // New starts a browser. Where Chromium is not installed the test is skipped, or
@@ -51,7 +56,39 @@ func New(t testing.TB) *Browser {
 	if err := chromedp.Do(ctx); err != nil { // starts it, outside of the bound of a step
 		t.Fatalf("start the browser: %v", err)
 	}
+	b.watchPolicy()
 	return b
+}
+
+// watchPolicy notes what content policies refuse.
+func (b *Browser) watchPolicy() {
+	b.t.Helper()
+	err := chromedp.Listen(b.ctx, func(ev any) {
+		e, ok := ev.(*log.EventEntryAdded)
+		if !ok || e.Entry.Source != log.EntrySourceSecurity {
+			return
+		}
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.refused = append(b.refused, e.Entry.Text)
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	do(b, "listen to the log", chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, log.Enable, cdp.Empty{})
+		return err
+	}))
+}
+
+// Refused lists what the content policies of pages have refused since it was
+// called last.
+func (b *Browser) Refused() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	refused := b.refused
+	b.refused = nil
+	return refused
 }
 
 func do[T any](b *Browser, what string, a chromedp.Action[T]) T {
@@ -144,14 +181,7 @@ func (b *Browser) Look(name string) {
 	for _, width := range []int64{Wide, Narrow} {
 		do(b, "resize", chromedp.EmulateViewport(width, 800))
 		for _, scheme := range []string{"light", "dark"} {
-			do(b, "color scheme", chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
-				_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-					Features: []*emulation.MediaFeature{
-						{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"},
-					},
-				})
-				return err
-			}))
+			b.Scheme(scheme)
 			if reach := do(b, "measure", chromedp.Evaluate[int64](`document.documentElement.scrollWidth`)); reach > width {
 				b.t.Errorf("%s reaches %d pixels wide on a screen of %d", name, reach, width)
 			}
@@ -178,4 +208,27 @@ func (b *Browser) ClickAt(x, y float64) {
 func (b *Browser) Resize(width, height int64) {
 	b.t.Helper()
 	do(b, "resize", chromedp.EmulateViewport(width, height))
+}
+
+// Run runs a script in the page, whatever its content policy says.
+func (b *Browser) Run(script string) {
+	b.t.Helper()
+	do(b, "run a script", chromedp.Evaluate[bool](script+"\n;true"))
+}
+
+// Scheme has pages be light or dark.
+func (b *Browser) Scheme(scheme string) {
+	b.t.Helper()
+	do(b, "color scheme", setScheme(scheme))
+}
+
+func setScheme(scheme string) chromedp.Action[chromedp.Void] {
+	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{
+				{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"},
+			},
+		})
+		return err
+	})
 }

@@ -185,7 +185,9 @@ func (p *Portal) operatorPage(v *visit) error {
 	if err := p.store.Ping(ctx); err != nil {
 		return err
 	}
-	view.Ping = took(time.Since(begin))
+	if view.Ping = took(time.Since(begin)); view.Ping == "0.0 ms" {
+		view.Ping = "under 0.1 ms"
+	}
 	backlog, err := p.store.Queued(ctx)
 	if err != nil {
 		return err

@@ -17,7 +17,7 @@ type verifyView struct {
 	page
 
 	Headers, Body string
-	// Endpoint is the one whose secrets are to be used, "" for the pasted one.
+	// Endpoint is the one whose secrets are used, unless one is pasted.
 	Endpoint  string
 	Endpoints []typeListener
 	Snippets  []guide.Code
@@ -75,10 +75,10 @@ func (p *Portal) verify(v *visit) error {
 		body = view.Body
 	}
 	secrets := []string{v.PostFormValue("secret")}
-	if chosen := byRef(endpoints, view.Endpoint); chosen != nil {
+	if chosen := byRef(endpoints, view.Endpoint); chosen != nil && secrets[0] == "" {
 		secrets = liveSecrets(chosen, time.Now())
 	}
-	if secrets[0] == "" && strings.TrimSpace(view.Headers) == "" {
+	if strings.TrimSpace(view.Headers) == "" && view.Body == "" {
 		view.Problem = "Paste the headers and the body of a request that you received."
 		return v.show(http.StatusUnprocessableEntity, "verify.html", view)
 	}
@@ -118,6 +118,9 @@ func liveSecrets(e *webhook.Endpoint, now time.Time) []string {
 // diagnose tries the secrets in turn; when none fits, what the first says
 // counts, unless another finds what was changed.
 func diagnose(secrets []string, h http.Header, body []byte) signature.Diagnosis {
+	if len(secrets) == 0 {
+		secrets = []string{""}
+	}
 	now := time.Now()
 	first := signature.Diagnose(secrets[0], h, body, now)
 	for _, s := range secrets[1:] {
