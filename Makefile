@@ -49,6 +49,14 @@ interop-env:
 interop: interop-env ## drive a node with the official SDKs (needs Python, Node.js and their package registries)
 	FANFARE_INTEROP=$(CURDIR)/.interop go test -count=1 -tags interop -run TestTheOfficial ./cmd/fanfare
 
+.PHONY: axe-env
+axe-env:
+	npm install --silent --no-audit --no-fund --prefix .axe axe-core@4.14.1
+
+.PHONY: axe
+axe: axe-env ## look for what people with disabilities stumble over, on every page (needs npm and its registry)
+	FANFARE_AXE=$(CURDIR)/.axe/node_modules/axe-core/axe.min.js go test -count=1 -run TestEveryPageInABrowser ./internal/portal
+
 .PHONY: openapi
 openapi: ## write the OpenAPI document that the code makes to docs/openapi
 	FANFARE_UPDATE=1 go test -count=1 -run TestTheDocument ./internal/api/webhooks

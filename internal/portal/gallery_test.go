@@ -34,14 +34,6 @@ func newGallery(t *testing.T, cfg Config) *site {
 	if _, err := w.store.EnableWebhooks(ctx, john.ID, "john", true); err != nil {
 		t.Fatal(err)
 	}
-	first, err := webhook.EndpointID.Parse(w.endpoint)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.record(first, func(r *webhook.Record) {
-		r.Outcome, r.StatusCode, r.Response, r.Retry = webhook.Refused, 500, []byte("<h1>It broke</h1>"), time.Now().Add(5*time.Minute)
-		r.Attempts = 1
-	})
 	for _, e := range []webhook.Endpoint{
 		{URL: "https://hooks.example.com/a/long/path/that/goes/on/and/on/for/quite/a/while", Description: "Retrains our model", EventTypes: []string{"sample.created", "release.created"}},
 		{URL: "https://gone.example.com/", Disabled: true, DisabledReason: "The receiver answered 410 Gone.", DisabledAt: time.Now()},
@@ -110,7 +102,7 @@ func (w *site) shots() []shot {
 		if method != http.MethodGet || strings.HasPrefix(path, "/docs") {
 			continue
 		}
-		name := strings.NewReplacer("/webhooks/", "", "/", "-", w.endpoint, "endpoint", w.event, "event", w.application(), "application", w.key, "key").Replace(path)
+		name := strings.NewReplacer("/webhooks/", "", "/", "-", w.endpoint, "endpoint", w.event, "event", w.application(), "application", w.key, "key", w.task, "task", w.attempt, "attempt").Replace(path)
 		name = strings.Trim(strings.TrimPrefix(name, "jane"), "-")
 		if w.whole(clients["jane"], path) {
 			list = append(list, shot{"full-" + name, "jane", path})
