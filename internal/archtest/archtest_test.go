@@ -94,6 +94,11 @@ var plants = map[string]plant{
 	"guide does not import portal":         breaks("guide", "internal/guide/portal.go", under("portal")),
 	"guide may import registry and schema": allowed("internal/guide/ok.go", fanfare("registry", "schema")...),
 
+	"chat does not import registry":           breaks("chat", "internal/chat/registry.go", under("registry")),
+	"chat does not import the store":          breaks("chat", "internal/chat/store.go", under("store")),
+	"chat imports the standard library alone": breaks("chat", "internal/chat/third.go", third),
+	"chat may import webhook":                 allowed("internal/chat/ok.go", fanfare("webhook")...),
+
 	"ingest does not import the store": breaks("ingest", "internal/ingest/store.go", under("store")),
 	"ingest does not import dispatch":  breaks("ingest", "internal/ingest/dispatch.go", under("dispatch")),
 	"ingest does not import a face":    breaks("ingest", "internal/ingest/api.go", under("api/webhooks")),
@@ -101,8 +106,8 @@ var plants = map[string]plant{
 		under("store")),
 	"dispatch does not import registry": breaks("dispatch", "internal/dispatch/registry.go", under("registry")),
 	"dispatch does not import a face":   breaks("dispatch", "internal/dispatch/portal.go", under("portal")),
-	"dispatch may import webhook, ingest, egress and signature": allowed("internal/dispatch/ok.go",
-		fanfare("webhook", "ingest", "egress", "signature")...),
+	"dispatch may import webhook, ingest, egress, signature and chat": allowed("internal/dispatch/ok.go",
+		fanfare("webhook", "ingest", "egress", "signature", "chat")...),
 
 	"metrics do not import the store":  breaks("metrics", "internal/metrics/store.go", under("store")),
 	"metrics do not import dispatch":   breaks("metrics", "internal/metrics/dispatch.go", under("dispatch")),

@@ -72,6 +72,7 @@ type endpointForm struct {
 	Datasets string
 	Throttle string
 	Headers  []headerRow
+	Chat     chatForm
 	problems webhook.Invalid
 	// before is the endpoint as it is; the zero value when there is none yet.
 	before webhook.Endpoint
@@ -91,7 +92,7 @@ const spareHeaders = 2
 func formOf(e *webhook.Endpoint) endpointForm {
 	f := endpointForm{
 		URL: e.URL, Version: strconv.Itoa(e.Version), Description: e.Description, AllTypes: e.EventTypes == nil,
-		EventTypes: e.EventTypes, Datasets: strings.Join(e.Datasets, "\n"), before: *e,
+		EventTypes: e.EventTypes, Datasets: strings.Join(e.Datasets, "\n"), Chat: chatFormOf(e), before: *e,
 	}
 	if e.Throttle > 0 {
 		f.Throttle = strconv.Itoa(e.Throttle)
@@ -126,6 +127,7 @@ type endpointFormView struct {
 	Registry bool
 	URLCheck urlCheck
 	DryRun   *dryRun
+	Preview  chatPreview
 }
 
 func (v *visit) showForm(status int, ref string, f endpointForm, dry *dryRun) error {
@@ -146,11 +148,14 @@ func (v *visit) showForm(status int, ref string, f endpointForm, dry *dryRun) er
 	if f.URL != "" {
 		view.URLCheck = v.p.checkURL(f.URL)
 	}
+	if view.Preview, err = v.previewOf(&f); err != nil {
+		return err
+	}
 	return v.show(status, "endpoint_form.html", view)
 }
 
 func (p *Portal) newEndpointPage(v *visit) error {
-	return v.showForm(http.StatusOK, "", endpointForm{AllTypes: true}, nil)
+	return v.showForm(http.StatusOK, "", endpointForm{AllTypes: true, Chat: newChatForm()}, nil)
 }
 
 // urlCheck is what can be said of a URL before anything is sent there.
@@ -217,6 +222,7 @@ func (v *visit) readForm(e *webhook.Endpoint, before *webhook.Endpoint) (endpoin
 	f.readThrottle(e)
 	f.readDatasets(e)
 	f.readHeaders(e, v.PostForm["header_name"], v.PostForm["header_value"])
+	f.Chat = readChat(v.PostForm, e, &f.problems)
 	return f, v.readTypes(&f, e)
 }
 
@@ -316,6 +322,10 @@ func (p *Portal) createEndpoint(v *visit) error {
 	if err != nil {
 		return err
 	}
+	if v.PostFormValue("preview") != "" {
+		f.problems = nil
+		return v.showForm(http.StatusOK, "", f, nil)
+	}
 	if len(f.problems) > 0 {
 		return v.showForm(http.StatusUnprocessableEntity, "", f, nil)
 	}
@@ -355,6 +365,10 @@ func (p *Portal) editEndpoint(v *visit) error {
 	if err != nil {
 		return err
 	}
+	if v.PostFormValue("preview") != "" {
+		f.problems = nil
+		return v.showForm(http.StatusOK, endpointRef(e), f, nil)
+	}
 	if len(f.problems) > 0 {
 		return v.showForm(http.StatusUnprocessableEntity, endpointRef(e), f, nil)
 	}
@@ -368,6 +382,7 @@ func (p *Portal) editEndpoint(v *visit) error {
 	return v.change("saved", func(e *webhook.Endpoint) error {
 		e.URL, e.Version, e.Description, e.EventTypes = read.URL, read.Version, read.Description, read.EventTypes
 		e.Datasets, e.Throttle, e.Headers = read.Datasets, read.Throttle, read.Headers
+		e.Kind, e.Filter, e.Digest = read.Kind, read.Filter, read.Digest
 		return nil
 	})
 }
@@ -415,7 +430,7 @@ func (p *Portal) dryRunPart(v *visit) error {
 	if err != nil {
 		return err
 	}
-	for _, field := range []string{"event_types", "datasets"} {
+	for _, field := range []string{"event_types", "datasets", "condition"} {
 		if f.Problem(field) != "" {
 			return v.show(http.StatusOK, "dry-run", (*dryRun)(nil))
 		}

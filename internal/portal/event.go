@@ -28,6 +28,8 @@ type eventView struct {
 	// Pretty is the payload indented and coloured; "" when it is shown raw.
 	Pretty template.HTML
 	Size   string
+	// Digest is what there is to tell of digests; nil when nothing is.
+	Digest *digestPart
 }
 
 // target is an endpoint and what became of the event there.
@@ -66,6 +68,9 @@ func (p *Portal) eventPage(v *visit) error {
 	if !raw {
 		view.Pretty = highlight(m.Payload)
 	}
+	if view.Digest, err = v.digestOf(&m); err != nil {
+		return err
+	}
 	deliveries, err := p.store.Deliveries(v.Context(), m.Application, m.ID)
 	if err != nil {
 		return err
@@ -79,6 +84,9 @@ func (p *Portal) eventPage(v *visit) error {
 		return err
 	}
 	view.Targets = targets(&m, endpoints, deliveries, attempts)
+	if view.Digest.isDigest() { // made for one endpoint
+		view.Targets = slices.DeleteFunc(view.Targets, func(t target) bool { return t.Why != "" })
+	}
 	for _, t := range view.Targets {
 		if t.CanReplay {
 			view.Enabled++
@@ -193,7 +201,7 @@ func (t *target) follow(m *webhook.Message, deliveries []webhook.DeliveryState, 
 		}
 		t.Attempts = append(t.Attempts, attemptStep{
 			Ref: webhook.AttemptID.Format(a.ID), State: a.Alone().String(), Title: title(a, m.IsTest()), Answer: answer(a),
-			Took: took(a.Timings.Total), Explain: a.Error, At: a.StartedAt, Call: a.Outcome != webhook.NotSent,
+			Took: took(a.Timings.Total), Explain: a.Error, At: a.StartedAt, Call: a.Outcome != webhook.NotSent && a.Number > 0,
 		})
 	}
 }
@@ -202,6 +210,8 @@ func title(a *webhook.Attempt, test bool) string {
 	switch {
 	case a.Outcome == webhook.NotSent:
 		return "Not sent"
+	case a.Number == 0:
+		return "In a digest"
 	case test && a.Trigger() == webhook.Manual:
 		return "Test"
 	case a.Trigger() == webhook.Manual:

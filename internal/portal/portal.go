@@ -110,6 +110,7 @@ func (p *Portal) functions() template.FuncMap {
 		"clock":     func(t time.Time) string { return t.UTC().Format("2 Jan 15:04") },
 		"day":       func(t time.Time) string { return t.UTC().Format("2 January 2006") },
 		"short":     short,
+		"gathers":   gathers,
 		"count":     count,
 		"waiting":   waiting,
 		"icon":      p.icon,
@@ -173,6 +174,7 @@ func (p *Portal) routes() {
 	p.webhooks("GET /webhooks/{account}/endpoints/new", manage, p.newEndpointPage)
 	p.webhooks("GET /webhooks/{account}/endpoints/check-url", manage, p.checkURLPart)
 	p.webhooks("POST /webhooks/{account}/endpoints/dry-run", manage, p.dryRunPart)
+	p.webhooks("POST /webhooks/{account}/endpoints/preview", manage, p.chatPreviewPart)
 	const endpoint = " /webhooks/{account}/endpoints/{endpoint}"
 	p.webhooks("GET"+endpoint, view, p.endpointPage)
 	p.webhooks("GET"+endpoint+"/tail", view, p.tail)

@@ -199,6 +199,11 @@ func (s *Store) Resend(ctx context.Context, app, message webhook.ID, endpointRef
 		case e.Disabled:
 			return nil
 		}
+		if digest {
+			if made, err := t.madeFor(m.ID, e.ID); err != nil || !made {
+				return err
+			}
+		}
 		sent = true
 		return t.replay(&m, e, digest || !e.Kind.Chat(), false)
 	})

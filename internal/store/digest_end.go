@@ -31,6 +31,13 @@ func (t *tx) messageOrDigest(app, message webhook.ID) (m webhook.Message, digest
 	return m, digest, err
 }
 
+// madeFor reports whether a digest was made for an endpoint: no other can read
+// it.
+func (t *tx) madeFor(digest, endpoint webhook.ID) (made bool, err error) {
+	err = t.row(`SELECT count(*) > 0 FROM digest WHERE id = $1 AND endpoint_id = $2`, key(digest), key(endpoint)).Scan(&made)
+	return made, err
+}
+
 // fillDigests gives the deliveries of digests among those that were claimed
 // what is to be sent.
 func (t *tx) fillDigests(jobs []webhook.Job) error {
@@ -361,21 +368,29 @@ func (s *Store) RemoveOldDigests(ctx context.Context) (more bool, err error) {
 	return more, nil
 }
 
-// DigestOf is what a page tells of a digest: how many events are in it, and the
-// first of them by id.
-type DigestOf struct {
-	Events   int
-	Messages []webhook.ID
+// DigestPart is what there is to tell of digests about a message or a digest.
+type DigestPart struct {
+	// Events is of how many events a digest tells; 0 for a message.
+	Events int
+	// Messages are the first of the events that a digest tells of, Told the
+	// digests that tell of a message.
+	Messages, Told []webhook.ID
 }
 
-// Digest tells what is in a digest; ErrNotFound when there is none of that id.
-func (s *Store) Digest(ctx context.Context, app, digest webhook.ID, p Page) (d DigestOf, err error) {
-	err = s.row(ctx, `SELECT events FROM digest WHERE id = $1 AND application_id = $2`, key(digest), key(app)).Scan(&d.Events)
+// DigestPart looks that up; most bounds both lists.
+func (s *Store) DigestPart(ctx context.Context, app, message webhook.ID, most int) (d DigestPart, err error) {
+	err = s.row(ctx, `SELECT events FROM digest WHERE id = $1 AND application_id = $2`, key(message), key(app)).Scan(&d.Events)
+	list, into := `SELECT DISTINCT message_id FROM digest_event WHERE digest_id = $1 ORDER BY message_id LIMIT $2`, &d.Messages
+	if errors.Is(err, webhook.ErrNotFound) {
+		list, into = `SELECT DISTINCT digest_id FROM digest_event WHERE message_id = $1 ORDER BY digest_id LIMIT $2`, &d.Told
+		err = nil
+	}
+	if err == nil {
+		rows, wrong := s.query(ctx, list, key(message), most)
+		*into, err = collect(rows, wrong, scanID)
+	}
 	if err != nil {
 		return d, fmt.Errorf("digest: %w", err)
 	}
-	bounds, order, args := p.where("message_id", []any{key(digest)})
-	rows, err := s.query(ctx, `SELECT DISTINCT message_id FROM digest_event WHERE digest_id = $1`+bounds+order, args...)
-	d.Messages, err = collect(rows, err, scanID)
-	return d, err
+	return d, nil
 }

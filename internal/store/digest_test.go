@@ -111,9 +111,12 @@ func TestDeliveriesOfADigestEndWithIt(t *testing.T) {
 				}
 			}
 		}
-		d, err := f.Digest(t.Context(), f.app.ID, j.Message, store.Page{Limit: 2, Ascending: true})
+		d, err := f.DigestPart(t.Context(), f.app.ID, j.Message, 2)
 		if err != nil || d.Events != 3 || len(d.Messages) != 2 || d.Messages[0] != full[0].ID {
 			t.Errorf("what is in the digest: %+v, %v", d, err)
+		}
+		if d, err := f.DigestPart(t.Context(), f.app.ID, full[0].ID, 2); err != nil || d.Events != 0 || len(d.Told) != 1 || d.Told[0] != j.Message {
+			t.Errorf("in which digests an event is: %+v, %v", d, err)
 		}
 		list, err := f.Messages(t.Context(), f.app.ID, store.MessageFilter{}, store.Page{Limit: 50})
 		if err != nil || len(list) != 5 {
