@@ -97,6 +97,7 @@ var schedule = webhook.Schedule{time.Millisecond, time.Millisecond, time.Millise
 
 func each(t *testing.T, fn func(t *testing.T, w *world)) {
 	t.Helper()
+	t.Parallel() // they wait for each other's disks more than they compute
 	storetest.Each(t, func(t *testing.T, s *store.Store) { fn(t, newWorld(t, s)) })
 }
 
