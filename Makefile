@@ -38,16 +38,11 @@ lint: ## check formatting, style and the import rules
 
 .PHONY: interop-env
 interop-env:
-	python3 -m venv .interop/segments
-	.interop/segments/bin/pip install --quiet --disable-pip-version-check segments-ai==1.30.0
-	for v in 1.99.1 2.9.1; do \
-		python3 -m venv .interop/svix-$$v && .interop/svix-$$v/bin/pip install --quiet --disable-pip-version-check svix==$$v || exit 1; done
-	for v in 1.99.1 2.5.0; do \
-		mkdir -p .interop/npm-$$v && npm install --silent --no-audit --no-fund --prefix .interop/npm-$$v svix@$$v || exit 1; done
+	@./scripts/interop-env
 
 .PHONY: interop
 interop: interop-env ## drive a node with the official SDKs (needs Python, Node.js and their package registries)
-	FANFARE_INTEROP=$(CURDIR)/.interop go test -count=1 -tags interop -run TestTheOfficial ./cmd/fanfare
+	FANFARE_INTEROP=$(CURDIR)/.interop go test -count=1 -tags interop -run 'TestTheOfficial|TestTheDocument' ./cmd/fanfare
 
 .PHONY: axe-env
 axe-env:

@@ -2,8 +2,8 @@
 //
 // usage: sender.mjs LIBRARY URL TOKEN RECEIVER
 //
-// Works with 1.x and 2.x of the library. What says something else than it
-// should ends it.
+// Works with 1.x and 2.x of the library. Every method of every resource that the
+// node serves is called; what says something else than it should ends it.
 
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
@@ -12,14 +12,16 @@ import path from "node:path";
 const [library, url, token, receiver] = process.argv.slice(2);
 const entry = createRequire(path.join(library, "x.js")).resolve("svix");
 const module = await import(pathToFileURL(entry));
-const { Svix, Webhook } = module.Svix ? module : module.default;
-const svix = new Svix(token, { serverUrl: url });
+const { Svix, Webhook, messageInRaw } = module.Svix ? module : module.default;
+const svix = new Svix(token, { serverUrl: `${url}/` }); // the final slash is to be borne
 
 function check(ok, what) {
   if (!ok) throw new Error(`not so: ${what}`);
 }
-const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
-const oneOf = (thing, ...names) => thing[names.find((n) => typeof thing[n] === "function")].bind(thing);
+const show = JSON.stringify;
+function same(got, want, what) {
+  check(show(got) === show(want), `${what}: ${show(got)}, not ${show(want)}`);
+}
 async function refused(status, call) {
   try {
     await call();
@@ -30,7 +32,7 @@ async function refused(status, call) {
   throw new Error(`not refused with ${status}: ${call}`);
 }
 async function eventually(what, holds) {
-  for (let i = 0; i < 400; i++) {
+  for (let i = 0; i < 1000; i++) {
     const value = await holds();
     if (value) return value;
     await new Promise((r) => setTimeout(r, 20));
@@ -38,98 +40,219 @@ async function eventually(what, holds) {
   throw new Error(`never: ${what}`);
 }
 
-const two = typeof svix.application.update !== "function";
-const types = two ? "eventTypes" : "filterTypes";
+// What the library offers beyond what the node serves: 404, in JSON.
+const elsewhere = /stream|transformation|bulkExpunge|Poller(Token)?$/i;
 
-await svix.health.get();
-await svix.eventType.create({
+// noted hands calls on to a resource and notes which methods were called.
+function noted(resource) {
+  const called = new Set();
+  const methods = Object.getOwnPropertyNames(Object.getPrototypeOf(resource)).filter(
+    (n) => n !== "constructor" && typeof Object.getOwnPropertyDescriptor(Object.getPrototypeOf(resource), n).value === "function",
+  );
+  return new Proxy(resource, {
+    get(_, name) {
+      if (name === "neverCalled") return methods.filter((n) => !called.has(n) && !elsewhere.test(n));
+      if (name === "either") {
+        return (...names) => {
+          const has = names.filter((n) => typeof resource[n] === "function");
+          has.forEach((n) => called.add(n));
+          return resource[has[0]].bind(resource);
+        };
+      }
+      called.add(name);
+      return typeof resource[name] === "function" ? resource[name].bind(resource) : resource[name];
+    },
+  });
+}
+const [apps, types, health] = [svix.application, svix.eventType, svix.health].map(noted);
+const [endpoints, messages, attempts] = [svix.endpoint, svix.message, svix.messageAttempt].map(noted);
+const [auth, tasks, statistics] = [svix.authentication, svix.backgroundTask, svix.statistics].map(noted);
+const [poller, operational] = [svix.message.poller, svix.operationalWebhook.endpoint].map(noted);
+
+const two = typeof svix.application.update !== "function";
+const chosen = two ? "eventTypes" : "filterTypes";
+const rate = two ? "throttleRate" : "rateLimit";
+const ids = (list) => list.map((item) => item.id);
+
+// walk follows a list to its end, and then back to its beginning.
+async function walk(page, key = "id") {
+  const there = [];
+  let last;
+  let iterator;
+  do {
+    last = await page(iterator);
+    there.push(...last.data.map((item) => item[key]));
+    iterator = last.iterator;
+  } while (!last.done);
+  let back = last.data.map((item) => item[key]);
+  while (back.length < there.length) {
+    last = await page(last.prevIterator);
+    check(last.data.length > 0, "there is a page before");
+    back = [...last.data.map((item) => item[key]), ...back];
+  }
+  same(back, there, "the way back");
+  return there;
+}
+
+await health.get();
+
+// Event types.
+await types.create({
   name: "user.signup", description: "A user signed up.",
   schemas: { 1: { type: "object", examples: [{ user: "jane" }] } },
 });
-const app = await svix.application.create({ name: "Acme", uid: "acme", metadata: { plan: "pro" } });
-check((await svix.application.getOrCreate({ name: "Acme", uid: "acme" })).id === app.id, "get-or-create finds it");
-await refused(409, () => svix.application.create({ name: "Acme", uid: "acme" }));
-await refused(422, () => svix.application.create({ name: "" }));
-await refused(404, () => svix.application.get("nobody"));
-check(same((await svix.application.list()).data[0].metadata, { plan: "pro" }), "metadata");
-await oneOf(svix.application, "upsert", "update")("acme", { name: "Acme Inc", uid: "acme" });
-await svix.application.patch("acme", { name: "Acme" });
+await refused(409, () => types.create({ name: "user.signup", description: "" }));
+await types.either("upsert", "update")("user.left", { description: "A user left." });
+check((await types.patch("user.left", { deprecated: true })).deprecated, "it is deprecated");
+const specRaw = "openapi: 3.1.0\nwebhooks: {user.made: {post: {description: Made.}}}\n";
+const dry = await types.importOpenapi({ specRaw, dryRun: true });
+check(dry.data.modified.length === 0 && dry.data.toModify[0].name === "user.made", `a dry run: ${show(dry)}`);
+same((await types.importOpenapi({ specRaw })).data.modified, ["user.made"], "imported");
+same((await types.get("user.made")).description, "Made.", "the imported type");
+same(await walk((iterator) => types.list({ limit: 1, iterator }), "name"), ["user.left", "user.made", "user.signup"], "event types by name");
+await types.delete("user.left");
+await types.delete("user.made", { expunge: true });
+same((await types.list({ includeArchived: true, withContent: true })).data.length, 2, "with what is archived");
 
-const endpoint = await svix.endpoint.create("acme", {
-  url: receiver, uid: "main", description: "users", headers: { "X-Team": "users" }, [types]: ["user.signup"],
+// Applications.
+const app = await apps.create({ name: "Acme", uid: "acme", metadata: { plan: "pro" } });
+same(await apps.getOrCreate({ name: "Other", uid: "acme" }), app, "get-or-create");
+await refused(409, () => apps.create({ name: "Acme", uid: "acme" }));
+await refused(422, () => apps.create({ name: "" }));
+await refused(404, () => apps.get("nobody"));
+same((await apps.get(app.id)).metadata, { plan: "pro" }, "metadata");
+const put = await apps.either("upsert", "update")("acme", { name: "Acme Inc", uid: "acme", [rate]: 100 });
+check(put.id === app.id && put[rate] === 100 && show(put.metadata) === "{}", `put: ${show(put)}`);
+same((await apps.patch("acme", { name: "Acme", [rate]: null })).name, "Acme", "patched");
+for (let n = 0; n < 3; n++) await apps.create({ name: `Application ${n}` });
+const all = await walk((iterator) => apps.list({ limit: 1, iterator }));
+check(show(all) === show([...all].sort()) && all[0] === app.id && all.length === 4, `applications in order: ${all}`);
+same(ids((await apps.list({ limit: 3, order: "descending" })).data), [...all].reverse().slice(0, 3), "newest first");
+
+// Endpoints.
+const endpoint = await endpoints.create("acme", {
+  url: receiver, uid: "main", description: "users", headers: { "X-Team": "users" }, [chosen]: ["user.signup"],
 });
-check(same(endpoint[types], ["user.signup"]), "event types");
+same(endpoint[chosen], ["user.signup"], "event types");
 check(endpoint.createdAt instanceof Date && !Number.isNaN(endpoint.createdAt.getTime()), "times");
-const headers = oneOf(svix.endpoint, "headersGet", "getHeaders");
-check(same((await headers("acme", "main")).headers, { "X-Team": "users" }), "headers");
-await oneOf(svix.endpoint, "upsert", "update")("acme", "main", { url: receiver, uid: "main", description: "users" });
-await svix.endpoint.patch("acme", "main", { description: "all" });
-const { key } = await svix.endpoint.getSecret("acme", "main");
+same(await endpoints.get("acme", "main"), endpoint, "read as it was made");
+same((await endpoints.getHeaders("acme", "main")).headers, { "X-Team": "users" }, "headers");
+await endpoints.either("setHeaders", "updateHeaders", "headersUpdate")("acme", "main", { headers: { "X-A": "1", Authorization: "s" } });
+await endpoints.either("patchHeaders", "headersPatch")("acme", "main", { headers: { "X-B": "2" }, deleteHeaders: ["x-a"] });
+const headers = await endpoints.getHeaders("acme", "main");
+same([headers.headers, headers.sensitive], [{ "X-B": "2" }, ["Authorization"]], "headers");
+await endpoints.either("upsert", "update")("acme", "main", { url: receiver, uid: "main", description: "users" });
+same((await endpoints.get("acme", "main"))[chosen], null, "all event types");
+same((await endpoints.patch("acme", "main", { description: "all", channels: null })).description, "all", "patched");
+await refused(422, () => endpoints.create("acme", { url: receiver, [chosen]: ["nothing"] }));
+const others = [];
+for (let n = 0; n < 3; n++) others.unshift((await endpoints.create("acme", { url: receiver, channels: ["never"] })).id);
+same(await walk((iterator) => endpoints.list("acme", { limit: 2, iterator })), [...others, endpoint.id], "newest first");
+const { key } = await endpoints.getSecret("acme", "main");
 new Webhook(key);
-await svix.endpoint.rotateSecret("acme", "main", {});
-check((await svix.endpoint.getSecret("acme", "main")).key !== key, "the secret is another one");
+await endpoints.rotateSecret("acme", "main", {});
+check((await endpoints.getSecret("acme", "main")).key !== key, "the secret is another one");
 
-const message = await svix.message.create("acme", {
-  eventType: "user.signup", eventId: "evt-1", payload: { user: "jané" }, tags: ["a"],
-});
-check(same((await svix.message.get("acme", "evt-1", { withContent: true })).payload, { user: "jané" }), "the payload");
-await refused(409, () => svix.message.create("acme", { eventType: "user.signup", eventId: "evt-1", payload: {} }));
-const [attempt] = await eventually("an attempt", async () => {
-  const { data } = await svix.messageAttempt.listByMsg("acme", message.id);
-  return data.length > 0 && data;
-});
-check(attempt.responseStatusCode === 200 && attempt.status === 0, `the attempt: ${JSON.stringify(attempt)}`);
-await svix.messageAttempt.get("acme", message.id, attempt.id);
-check((await svix.messageAttempt.listByEndpoint("acme", endpoint.id)).data.length === 1, "attempts of the endpoint");
-check((await svix.messageAttempt.listAttemptedMessages("acme", endpoint.id)).data[0].id === message.id, "messages of the endpoint");
-check((await svix.messageAttempt.listAttemptedDestinations("acme", message.id)).data[0].id === endpoint.id, "endpoints of the message");
-await svix.messageAttempt.resend("acme", message.id, endpoint.id);
-await svix.endpoint.sendExample("acme", "main", { eventType: "user.signup" });
-await eventually("three attempts", async () => (await svix.endpoint.getStats("acme", "main")).success === 3);
-check((await svix.message.precheck("acme", { eventType: "user.signup" })).active, "somebody listens");
-check((await svix.message.list("acme", { eventTypes: ["user.signup"] })).data.length === 2, "messages");
+// Messages.
+const made = await messages.create("acme", { eventType: "user.signup", eventId: "evt-1", payload: { user: "jané" }, tags: ["a"], channels: ["c"] });
+same((await messages.get("acme", "evt-1", { withContent: true })).payload, { user: "jané" }, "the payload");
+same((await messages.get("acme", made.id, { withContent: false })).payload, {}, "no payload");
+await refused(409, () => messages.create("acme", { eventType: "user.signup", eventId: "evt-1", payload: {} }));
+const create = () => messages.create("acme", { eventType: "user.signup", payload: {} }, { idempotencyKey: "once", withContent: true });
+const first = await create();
+same((await create()).id, first.id, "once");
+const raw = await messages.create("acme", messageInRaw("user.signup", '{ "raw": 1 }', "application/json"));
+await messages.create("fresh", { eventType: "a", payload: {}, application: { name: "Fresh", uid: "fresh" } });
+const listed = await walk((iterator) => messages.list("acme", { limit: 1, iterator, eventTypes: ["user.signup", "other"] }));
+same(listed, [raw.id, first.id, made.id], "messages");
+const hour = 3600e3;
+const [since, until] = [new Date(Date.now() - hour), new Date(Date.now() + hour)];
+same(ids((await messages.list("acme", { tag: "a", channel: "c", after: since, before: until })).data), [made.id], "by tag and channel");
+check((await messages.precheck("acme", { eventType: "user.signup" })).active, "somebody listens");
 
-const since = new Date(Date.now() - 3600e3);
-const tasks = [
-  await svix.endpoint.recover("acme", "main", { since }),
-  await svix.endpoint.replayMissing("acme", "main", { since }),
-  await svix.endpoint.bulkReplay("acme", "main", { since }),
-  await svix.statistics.aggregateAppStats({ since, until: new Date(Date.now() + 3600e3) }),
-  await svix.statistics.aggregateEventTypes(),
+// Attempts.
+await eventually("three attempts", async () => (await endpoints.getStats("acme", "main")).success === 3);
+const [attempt] = (await attempts.listByMsg("acme", made.id)).data;
+check(attempt.responseStatusCode === 200 && attempt.status === 0 && attempt.statusText === "success", `the attempt: ${show(attempt)}`);
+same((await attempts.get("acme", made.id, attempt.id)).id, attempt.id, "the attempt by itself");
+const eventTypes = ["user.signup"];
+same((await walk((iterator) => attempts.listByEndpoint("acme", endpoint.id, { limit: 1, iterator, eventTypes }))).length, 3, "attempts");
+same((await attempts.listByEndpoint("acme", "main", { withMsg: true, tag: "a" })).data[0].msg.id, made.id, "the message of an attempt");
+same(ids((await attempts.listByMsg("acme", made.id, { endpointId: "main", status: 0, statusCodeClass: 200 })).data), [attempt.id], "filtered");
+same(await walk((iterator) => attempts.listAttemptedMessages("acme", endpoint.id, { limit: 1, iterator })), listed, "messages of the endpoint");
+same(await walk((iterator) => attempts.listAttemptedDestinations("acme", made.id, { limit: 1, iterator })), [endpoint.id], "endpoints of the message");
+await attempts.resend("acme", made.id, endpoint.id);
+same((await endpoints.sendExample("acme", "main", { eventType: "user.signup" })).eventType, "user.signup", "an example");
+await eventually("five attempts", async () => (await endpoints.getStats("acme", "main")).success === 5);
+
+// Background tasks.
+const started = [
+  await endpoints.recover("acme", "main", { since }),
+  await endpoints.replayMissing("acme", "main", { since }),
+  await endpoints.bulkReplay("acme", "main", { since, until: new Date(), status: 0 }),
+  await statistics.aggregateAppStats({ since, until, appIds: ["acme", "nobody"] }),
+  await statistics.aggregateEventTypes(),
 ];
-for (const task of tasks) {
-  await eventually(`${task.task} ends`, async () => (await svix.backgroundTask.get(task.id)).status === "finished");
+same(started[3].unresolvedAppIds, ["nobody"], "who is not there");
+for (const task of started) {
+  await eventually(`${task.task} ends`, async () => (await tasks.get(task.id)).status === "finished");
 }
-check((await svix.backgroundTask.list()).data.length === tasks.length, "tasks");
-const polled = await svix.message.poller.poll("acme", "main");
-check(polled.data.length === 2 && polled.done, "polled");
-await svix.message.poller.consumerPoll("acme", "main", "me/too");
-await svix.message.poller.consumerSeek("acme", "main", "me/too", { after: new Date() });
+same((await tasks.get(started[2].id)).data, { messagesSent: 4 }, "sent again");
+same(await walk((iterator) => tasks.either("list", "listByEndpoint")({ limit: 2, iterator })), ids(started).reverse(), "tasks");
+same(ids((await tasks.list({ task: "endpoint.recover", status: "finished" })).data), [started[0].id], "recoveries");
 
-await svix.eventType.list();
-await oneOf(svix.eventType, "upsert", "update")("user.left", { description: "A user left." });
-await svix.eventType.patch("user.left", { deprecated: true });
-await svix.eventType.importOpenapi({ specRaw: "openapi: 3.1.0\nwebhooks: {user.made: {post: {description: Made.}}}\n" });
-check((await svix.eventType.get("user.made")).description === "Made.", "the imported type");
-await svix.eventType.delete("user.left");
+// Pollers.
+const polled = await poller.poll("acme", "main");
+check(show(ids(polled.data).slice(0, 3)) === show([...listed].reverse()) && polled.done, `polled: ${show(polled)}`);
+same((await poller.poll("acme", "main", { iterator: polled.iterator })).data, [], "nothing new");
+same(ids((await poller.consumerPoll("acme", "main", "me/too")).data), ids(polled.data), "consumed");
+check((await poller.consumerSeek("acme", "main", "me/too", { after: since })).iterator, "an iterator");
+same((await poller.consumerPoll("acme", "main", "me/too")).data[0].id, made.id, "after the seek");
 
-const operational = await svix.operationalWebhook.endpoint.create({ url: receiver });
-await svix.operationalWebhook.endpoint.get(operational.id);
-await svix.operationalWebhook.endpoint.getSecret(operational.id);
-await svix.operationalWebhook.endpoint.list();
-await svix.operationalWebhook.endpoint.delete(operational.id);
+// Operational webhooks.
+const own = await operational.create({ url: receiver, uid: "own", [chosen]: ["endpoint.disabled"] });
+same(await operational.get("own"), own, "operational");
+same(ids((await operational.list()).data), [own.id], "operational ones");
+await operational.either("upsert", "update")("own", { url: receiver, uid: "own" });
+await operational.either("setHeaders", "updateHeaders")("own", { headers: { "X-A": "1" } });
+same((await operational.getHeaders("own")).headers, { "X-A": "1" }, "headers");
+const before = (await operational.getSecret("own")).key;
+await operational.rotateSecret("own", {});
+check((await operational.getSecret("own")).key !== before, "another secret");
+await operational.delete("own");
 
-const access = await svix.authentication.appPortalAccess("acme", {});
-const theirs = new Svix(access.token, { serverUrl: url });
+// Tokens.
+const access = await auth.appPortalAccess("acme", { featureFlags: ["beta"], sessionId: "jane", expiry: 3600 });
+check(access.url.startsWith("http"), "a URL");
+if (!two) check((await auth.dashboardAccess("acme")).token !== access.token, "another token");
+let theirs = new Svix(access.token, { serverUrl: url });
 await theirs.endpoint.list("acme");
 await refused(403, () => theirs.application.list());
+await refused(404, () => theirs.endpoint.list("fresh"));
+await refused(403, () => auth.logout());
 await theirs.authentication.logout();
 await refused(401, () => theirs.endpoint.list("acme"));
-await svix.authentication.expireAll("acme", {});
+theirs = new Svix((await auth.appPortalAccess("acme", { sessionId: "john" })).token, { serverUrl: url });
+await auth.expireAll("acme", { sessionIds: ["jane"] });
+await theirs.endpoint.list("acme");
+await auth.expireAll("acme", { expiry: 0 });
+await refused(401, () => theirs.endpoint.list("acme"));
 
-await svix.messageAttempt.expungeContent("acme", message.id, attempt.id);
-await svix.message.expungeContent("acme", message.id);
-await svix.message.expungeAllContents("acme");
-await svix.endpoint.delete("acme", "main");
-await svix.application.delete("acme");
+// What is forgotten and deleted.
+await attempts.expungeContent("acme", made.id, attempt.id);
+same((await attempts.get("acme", made.id, attempt.id)).response, "EXPUNGED", "expunged");
+await messages.expungeContent("acme", made.id);
+same((await messages.get("acme", made.id, { withContent: true })).payload, { expired: true }, "expired");
+await refused(400, () => attempts.resend("acme", made.id, endpoint.id));
+const purge = await messages.expungeAllContents("acme");
+await eventually("the purge ends", async () => show((await tasks.get(purge.id)).data) === '{"messagesPurged":4}');
+if (messages.bulkExpungeContent) await refused(404, () => svix.message.bulkExpungeContent("acme", {}));
+await refused(404, () => svix.endpoint.transformationPartialUpdate("acme", "main", { code: "", enabled: true }));
+await endpoints.delete("acme", "main");
+await apps.delete("acme");
+await refused(404, () => apps.get(app.id));
+
+for (const resource of [apps, types, health, endpoints, messages, attempts, auth, tasks, statistics, poller, operational]) {
+  same(resource.neverCalled, [], `never called of ${resource.constructor.name}`);
+}
 console.log("done");

@@ -73,6 +73,8 @@ type operation struct {
 	// out is an example of the answer's body, from which its form is read; nil
 	// when there is none.
 	out any
+	// otherwise are examples of what else it may answer in success, by status.
+	otherwise map[int]any
 	// inline says that the body may bring the application of the path.
 	inline bool
 	// once says that the operation itself sees to idempotency keys; repeat

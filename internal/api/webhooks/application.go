@@ -73,7 +73,7 @@ func (a *API) applications() []operation {
 		{
 			route: "POST /app", id: "application.create", summary: "Create an application", access: forEnvironment,
 			query: []field{exists}, body: applicationFields, example: example,
-			status: http.StatusCreated, out: exampleApplication, handle: createApplication,
+			status: http.StatusCreated, out: exampleApplication, otherwise: map[int]any{http.StatusOK: exampleApplication}, handle: createApplication,
 		},
 		{
 			route: "GET /app/{app}", id: "application.get", summary: "Get an application", access: forApplication, can: webhook.ViewBase,
@@ -83,7 +83,7 @@ func (a *API) applications() []operation {
 		{
 			route: "PUT /app/{app}", id: "application.update", summary: "Create or replace an application", access: forEnvironment,
 			body: applicationFields, example: example, status: http.StatusOK, out: exampleApplication, inline: true,
-			handle: putApplication,
+			otherwise: map[int]any{http.StatusCreated: exampleApplication}, handle: putApplication,
 		},
 		{
 			route: "PATCH /app/{app}", id: "application.patch", summary: "Change an application", access: forEnvironment,

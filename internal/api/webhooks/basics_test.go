@@ -174,7 +174,7 @@ func TestApplications(t *testing.T) {
 		w.must(201, "POST", "/app", `{"name":"\u000b\u001f\n é","uid":"`+long+`","throttleRate":65535,"metadata": { "a" : "`+strings.Repeat("y", 4096-8)+`" } }`)
 		w.must(200, "GET", "/app/"+long, "")
 		for _, body := range []string{
-			`{"name":"a","throttleRate":65536}`, `{"name":"a","throttleRate":0}`, `{"name":"a","uid":""}`, `{"name":"a","uid":"` + long + `x"}`, `{"name":"a","uid":"a/b"}`,
+			`{"name":"a","throttleRate":65536}`, `{"name":"a","throttleRate":5,"rateLimit":"x"}`, `{"name":"a","throttleRate":0}`, `{"name":"a","uid":""}`, `{"name":"a","uid":"` + long + `x"}`, `{"name":"a","uid":"a/b"}`,
 			`{"name":"a","uid":"app_a"}`, `{"name":"a\u0008"}`, `{"name":"a","metadata":{"a":"` + strings.Repeat("y", 4096-7) + `"}}`,
 		} {
 			w.must(422, "POST", "/app", body)

@@ -117,7 +117,7 @@ func (a *API) endpoints() []operation {
 		{
 			route: "PUT " + endpointPath, id: "endpoint.update", summary: "Create or replace an endpoint", access: forApplication,
 			can: webhook.ManageEndpoint, body: endpointFields, example: example, status: http.StatusOK, out: exampleEndpoint,
-			handle: putEndpoint,
+			otherwise: map[int]any{http.StatusCreated: exampleEndpoint}, handle: putEndpoint,
 		},
 		{
 			route: "PATCH " + endpointPath, id: "endpoint.patch", summary: "Change an endpoint", access: forApplication,

@@ -112,7 +112,7 @@ func (a *API) eventTypes() []operation {
 		{
 			route: "PUT /event-type/{name}", id: "event-type.update", summary: "Create or replace an event type", access: forEnvironment,
 			body: eventTypeFields, example: `{"description":"An invoice was paid in full."}`, status: http.StatusOK, out: exampleEventType,
-			handle: putEventType,
+			otherwise: map[int]any{http.StatusCreated: exampleEventType}, handle: putEventType,
 		},
 		{
 			route: "PATCH /event-type/{name}", id: "event-type.patch", summary: "Change an event type", access: forEnvironment,

@@ -131,9 +131,11 @@ func (r *reader) body(raw []byte, fields []field, loc []string) values {
 		f := &fields[i]
 		name := f.name
 		raw, ok := members[name]
-		if !ok && f.alias != "" {
-			if raw, ok = members[f.alias]; ok {
-				name = f.alias
+		if old, both := members[f.alias]; f.alias != "" && both {
+			if !ok {
+				raw, ok, name = old, true, f.alias
+			} else if string(old) != "null" {
+				r.value(old, f, append(slices.Clone(loc), f.alias)) // it does not count, and must be good all the same
 			}
 		}
 		here := append(slices.Clone(loc), name)

@@ -31,8 +31,10 @@ func (a *API) openAPI() []byte {
 		}
 		item[strings.ToLower(method)] = d.operation(op, path)
 	}
-	d.schemas["ErrorOut"] = d.form(reflect.TypeFor[errorOut]())
-	d.schemas["HTTPValidationError"] = d.form(reflect.TypeFor[invalidOut]())
+	responses := jsonObject{}
+	for status, out := range documentedRefusals {
+		responses[responseName(status)] = d.response(status, out)
+	}
 	doc, err := json.MarshalIndent(jsonObject{
 		"openapi": "3.1.0",
 		"info": jsonObject{
@@ -44,6 +46,7 @@ func (a *API) openAPI() []byte {
 		"security": []any{jsonObject{"bearer": []any{}}},
 		"components": jsonObject{
 			"schemas":         d.schemas,
+			"responses":       responses,
 			"securitySchemes": jsonObject{"bearer": jsonObject{"type": "http", "scheme": "bearer"}},
 		},
 	}, "", "  ")
@@ -101,10 +104,12 @@ func (d *documenter) operation(op *operation, path string) jsonObject {
 	}
 	switch {
 	case op.raw:
-		o["requestBody"] = jsonObject{"required": true, "content": jsonObject{structured: jsonObject{
-			"schema":  d.object(cloudEventFields),
-			"example": json.RawMessage(`{"specversion":"1.0","id":"42","source":"/billing","type":"invoice.paid","data":{"invoice":"in_42"}}`),
-		}}}
+		const example = `{"specversion":"1.0","id":"42","source":"/billing","type":"invoice.paid","data":{"invoice":"in_42"}}`
+		event := d.object(cloudEventFields)
+		o["requestBody"] = jsonObject{"required": true, "content": jsonObject{
+			structured: jsonObject{"schema": event, "example": json.RawMessage(example)},
+			batched:    jsonObject{"schema": jsonObject{"type": "array", "items": event}, "example": json.RawMessage("[" + example + "]")},
+		}}
 	case op.body != nil:
 		o["requestBody"] = jsonObject{"required": requires(op.body), "content": jsonObject{"application/json": jsonObject{
 			"schema": d.object(op.body), "example": json.RawMessage(op.example),
@@ -124,30 +129,47 @@ func capabilityDoc(c webhook.Capability) string {
 }
 
 func (d *documenter) responses(op *operation) jsonObject {
-	success := jsonObject{"description": http.StatusText(op.status)}
-	if op.out != nil {
-		success["content"] = jsonObject{"application/json": jsonObject{"schema": d.form(reflect.TypeOf(op.out)), "example": op.out}}
+	all := jsonObject{}
+	all[strconv.Itoa(op.status)] = d.response(op.status, op.out)
+	if op.raw { // an event by itself, or a list of them
+		all[strconv.Itoa(op.status)] = jsonObject{"description": http.StatusText(op.status), "content": jsonObject{"application/json": jsonObject{
+			"schema": jsonObject{"anyOf": []any{d.form(reflect.TypeOf(op.out)), d.form(reflect.TypeFor[batchOut]())}}, "example": op.out,
+		}}}
 	}
-	all := jsonObject{strconv.Itoa(op.status): success}
-	if strings.HasPrefix(op.route, http.MethodPut) && op.status == http.StatusOK {
-		all["201"] = success
-	}
-	refused := func(status int, schema string) {
-		all[strconv.Itoa(status)] = jsonObject{"description": http.StatusText(status), "content": jsonObject{
-			"application/json": jsonObject{"schema": jsonObject{"$ref": "#/components/schemas/" + schema}},
-		}}
+	for status, out := range op.otherwise {
+		all[strconv.Itoa(status)] = d.response(status, out)
 	}
 	if op.access == anybody {
 		return all
 	}
-	for _, status := range []int{
-		http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict,
-		http.StatusRequestEntityTooLarge, http.StatusInternalServerError, http.StatusServiceUnavailable,
-	} {
-		refused(status, "ErrorOut")
+	for status := range documentedRefusals {
+		all[strconv.Itoa(status)] = jsonObject{"$ref": "#/components/responses/" + responseName(status)}
 	}
-	refused(http.StatusUnprocessableEntity, "HTTPValidationError")
 	return all
+}
+
+func (d *documenter) response(status int, out any) jsonObject {
+	r := jsonObject{"description": http.StatusText(status)}
+	if out != nil {
+		r["content"] = jsonObject{"application/json": jsonObject{"schema": d.form(reflect.TypeOf(out)), "example": out}}
+	}
+	return r
+}
+
+func responseName(status int) string { return strings.ReplaceAll(http.StatusText(status), " ", "") }
+
+// documentedRefusals are examples of what an operation may answer instead.
+var documentedRefusals = map[int]any{
+	http.StatusBadRequest:            errorOut{"generic_error", "The query string cannot be parsed."},
+	http.StatusUnauthorized:          errorOut{errBadToken.code, errBadToken.detail},
+	http.StatusForbidden:             errorOut{errForbidden.code, errForbidden.detail},
+	http.StatusNotFound:              errorOut{"not_found", "Entity not found"},
+	http.StatusConflict:              errorOut{"conflict", "A conflict has occurred"},
+	http.StatusRequestEntityTooLarge: errorOut{"payload_too_large", "Request payload is too large."},
+	http.StatusUnsupportedMediaType:  errorOut{"unsupported_encoding", "The content encoding must be gzip or none."},
+	http.StatusUnprocessableEntity:   invalidOut{[]problem{{[]string{"body", "url"}, "must be a string", badForm}}},
+	http.StatusInternalServerError:   errorOut{ownFault.code, ownFault.detail},
+	http.StatusServiceUnavailable:    errorOut{"unavailable", "The database cannot take this now. Nothing was changed; try again."},
 }
 
 // object is the JSON Schema of a body.
@@ -173,6 +195,11 @@ func (d *documenter) object(fields []field) jsonObject {
 	s := jsonObject{"type": "object", "properties": properties}
 	if required != nil {
 		s["required"] = required
+	}
+	for i := range fields {
+		if f := &fields[i]; f.required && f.alias != "" {
+			s["anyOf"] = []any{jsonObject{"required": []any{f.name}}, jsonObject{"required": []any{f.alias}}}
+		}
 	}
 	return s
 }
@@ -333,6 +360,9 @@ var listName = regexp.MustCompile(`^listOut\[.*\.(\w+)\]$`)
 // for a list of them.
 func schemaName(t reflect.Type) string {
 	name := t.Name()
+	if name == "invalidOut" {
+		return "HTTPValidationError" // as the client libraries call it
+	}
 	if m := listName.FindStringSubmatch(name); m != nil {
 		return "ListResponse_" + upper(m[1])
 	}

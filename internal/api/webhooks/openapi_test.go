@@ -52,6 +52,15 @@ func TestExamplesFitTheirSchemas(t *testing.T) {
 	walk = func(v any, pointer string) {
 		switch v := v.(type) {
 		case map[string]any:
+			if ref, ok := v["$ref"].(string); ok {
+				at := any(doc)
+				for _, name := range strings.Split(strings.TrimPrefix(ref, "#/"), "/") {
+					at, _ = at.(map[string]any)[name]
+				}
+				if target, ok := at.(map[string]any); !ok || target["$ref"] != nil {
+					t.Errorf("%s leads to nothing: %s", pointer, ref)
+				}
+			}
 			example, hasExample := v["example"]
 			if _, hasSchema := v["schema"]; hasSchema && hasExample {
 				schema, err := compiler.Compile("doc.json#" + pointer + "/schema")

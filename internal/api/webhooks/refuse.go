@@ -89,7 +89,7 @@ func (a *API) refusal(ctx context.Context, err error) (status int, body any) {
 		}
 	}
 	if !ok {
-		refused = refusal{http.StatusInternalServerError, "server_error", "The fault is ours; it is in the log under the id of this request."}
+		refused = ownFault
 	}
 	if refused.status >= http.StatusInternalServerError && ctx.Err() == nil {
 		a.log.ErrorContext(ctx, "request failed", "request", web.RequestID(ctx), "error", err)
@@ -97,8 +97,14 @@ func (a *API) refusal(ctx context.Context, err error) (status int, body any) {
 	return refused.status, errorOut{refused.code, refused.detail}
 }
 
+// ownFault is the answer when something went wrong here.
+var ownFault = refusal{http.StatusInternalServerError, "server_error", "The fault is ours; it is in the log under the id of this request."}
+
 // Broken answers for a handler that panicked.
 func Broken(w http.ResponseWriter, _ *http.Request) {
-	web.JSON(w, http.StatusInternalServerError,
-		[]byte(`{"code":"server_error","detail":"The fault is ours; it is in the log under the id of this request."}`))
+	body, err := encode(errorOut{ownFault.code, ownFault.detail})
+	if err != nil {
+		panic(err) // it always has a JSON form
+	}
+	web.JSON(w, ownFault.status, body)
 }

@@ -37,7 +37,8 @@ func (a *API) secrets() []operation {
 		{
 			route: "POST " + endpointPath + "/secret/rotate", id: "endpoint.rotate-secret", summary: "Rotate the signing secret",
 			access: forApplication, can: webhook.ManageEndpointSecret, body: rotateFields, example: `{"gracePeriodSeconds":3600}`,
-			status: http.StatusNoContent, handle: func(r *request) (answer, error) { return r.rotate(r.app.ID) },
+			status: http.StatusNoContent, otherwise: map[int]any{http.StatusOK: exampleSecret},
+			handle: func(r *request) (answer, error) { return r.rotate(r.app.ID) },
 		},
 	}
 }
