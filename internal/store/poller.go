@@ -49,8 +49,9 @@ func ParsePosition(s string) (Position, error) {
 }
 
 // pollScan is how many messages one poll looks at, so that a filter that lets
-// little through does not make it slow.
-const pollScan = 2000
+// little through does not make it slow; it does so in slices of at least
+// pollSlice.
+const pollScan, pollSlice = 2000, 50
 
 // Polled is what a poll found.
 type Polled struct {
@@ -61,38 +62,83 @@ type Polled struct {
 	Done bool
 }
 
+// How long a poll that finds nothing waits for transactions under way, before
+// which nothing that was committed later may be told, and how often it looks.
+const (
+	pollPatience = time.Second
+	pollAgain    = 10 * time.Millisecond
+)
+
 // Poll reads up to limit messages after a position that wanted lets through,
 // none older than since.
 func (s *Store) Poll(ctx context.Context, app webhook.ID, from Position, since time.Time, limit int,
 	wanted func(*webhook.Message) bool,
 ) (Polled, error) {
-	query, args := s.pollQuery(app, from, since)
+	began := time.Now()
+	for seen := 0; ; {
+		p, looked, held, err := s.pollOnce(ctx, app, from, since, limit, wanted)
+		seen += looked
+		switch {
+		case err != nil:
+			return p, fmt.Errorf("poll: %w", err)
+		case len(p.Messages) > 0:
+			p.Done = p.Done && !held
+			return p, nil
+		case !held && (p.Done || seen >= pollScan), time.Since(began) > pollPatience:
+			return p, nil
+		}
+		from = p.Next
+		if !held {
+			continue
+		}
+		select {
+		case <-time.After(pollAgain):
+		case <-ctx.Done():
+			return p, context.Cause(ctx)
+		}
+	}
+}
+
+// pollOnce looks at a slice. It also reports how many messages it has looked at,
+// and whether there are some that cannot be told yet: a transaction that began
+// before theirs may still bring one that comes earlier.
+func (s *Store) pollOnce(ctx context.Context, app webhook.ID, from Position, since time.Time, limit int,
+	wanted func(*webhook.Message) bool,
+) (p Polled, seen int, held bool, err error) {
+	few := max(limit+1, pollSlice)
+	query, args := s.pollQuery(app, from, since, few)
 	rows, err := s.query(ctx, query, args...)
-	p := Polled{Next: from, Done: true}
-	seen := 0
+	p = Polled{Next: from, Done: true}
 	_, err = collect(rows, err, func(row scanner) (struct{}, error) {
 		var m webhook.Message
 		var transaction int64
-		if len(p.Messages) == limit {
+		var settled bool
+		if held || !p.Done {
+			return struct{}{}, nil
+		}
+		err := row.Scan(append(intoMessage(&m), &transaction, &settled)...)
+		switch {
+		case err != nil:
+			return struct{}{}, err
+		case !settled:
+			held = true
+			return struct{}{}, nil
+		case len(p.Messages) == limit:
 			p.Done = false
 			return struct{}{}, nil
 		}
-		err := row.Scan(append(intoMessage(&m), &transaction)...)
 		seen++
 		p.Next = Position{uint64(transaction), m.ID, from.floor} //nolint:gosec // transactions count from 3
-		if err == nil && wanted(&m) {
+		if wanted(&m) {
 			p.Messages = append(p.Messages, m)
 		}
-		return struct{}{}, err
+		return struct{}{}, nil
 	})
-	if err != nil {
-		return p, fmt.Errorf("poll: %w", err)
-	}
-	p.Done = p.Done && seen < pollScan
-	return p, nil
+	p.Done = p.Done && seen < few
+	return p, seen, held, err
 }
 
-func (s *Store) pollQuery(app webhook.ID, from Position, since time.Time) (query string, args []any) {
+func (s *Store) pollQuery(app webhook.ID, from Position, since time.Time, few int) (query string, args []any) {
 	columns := `SELECT id, application_id, event_id, event_type, payload, channels, tags, dataset, subject, created_at, expires_at, `
 	floor := webhook.FloorID(since)
 	if slices.Compare(floor[:], from.floor[:]) < 0 {
@@ -102,14 +148,23 @@ func (s *Store) pollQuery(app webhook.ID, from Position, since time.Time) (query
 		if slices.Compare(floor[:], from.message[:]) < 0 {
 			floor = from.message
 		}
-		return columns + `0 FROM message WHERE application_id = $1 AND id > $2 ORDER BY id LIMIT $3`, []any{key(app), key(floor), pollScan}
+		return columns + `0, TRUE FROM message WHERE application_id = $1 AND id > $2 ORDER BY id LIMIT $3`, []any{key(app), key(floor), few}
 	}
-	// Only what no running transaction can still come before.
-	return columns + `CAST(CAST(xid AS TEXT) AS BIGINT) FROM message
+	return settledBefore + columns + `CAST(CAST(xid AS TEXT) AS BIGINT), xid < (SELECT x FROM horizon) FROM message
 		WHERE application_id = $1 AND (xid, id) > (CAST(CAST($2 AS TEXT) AS XID8), $3) AND id > $4
-			AND xid < pg_snapshot_xmin(pg_current_snapshot())
-		ORDER BY xid, id LIMIT $5`, []any{key(app), fmt.Sprint(from.transaction), key(from.message), key(floor), pollScan}
+		ORDER BY xid, id LIMIT $5`, []any{key(app), fmt.Sprint(from.transaction), key(from.message), key(floor), few}
 }
+
+// settledBefore is the first transaction that is under way in this database:
+// what came before it is all there is. Those of other databases of the server,
+// as far as we may see whose they are, write nothing here.
+const settledBefore = `
+	WITH horizon AS MATERIALIZED (SELECT COALESCE((
+		SELECT x FROM pg_snapshot_xip(pg_current_snapshot()) AS x
+		WHERE NOT EXISTS (SELECT 1 FROM pg_stat_activity a WHERE a.datname <> current_database()
+			AND CAST(CAST(a.backend_xid AS TEXT) AS BIGINT) = CAST(CAST(x AS TEXT) AS BIGINT) % 4294967296)
+		ORDER BY x LIMIT 1), pg_snapshot_xmax(pg_current_snapshot())) AS x)
+	`
 
 // longestTransaction bounds for how long a message may be written before it is
 // committed.

@@ -190,3 +190,68 @@ func TestListsOfAWindowOfTime(t *testing.T) {
 		}
 	})
 }
+
+func TestPollersBeginWhereTheyAreTold(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.must(201, "POST", "/app", `{"name":"Acme","uid":"acme"}`)
+		w.must(201, "POST", "/app/acme/endpoint", `{"url":"https://example.invalid","uid":"sink","disabled":true}`)
+		var messages, times []string
+		for range 5 {
+			<-time.After(3 * time.Millisecond) // ids are told apart by the millisecond
+			made := w.must(202, "POST", "/app/acme/msg", `{"eventType":"a","payload":{"n":1},"eventId":null,"tags":["t"],"channels":["c"]}`)
+			messages, times = append(messages, made["id"].(string)), append(times, made["timestamp"].(string))
+		}
+		const path = "/app/acme/poller/sink"
+		page := w.must(200, "GET", path+"?limit=2&after="+url.QueryEscape(times[1]), "")
+		if got := idsOf(page); !slices.Equal(got, messages[1:3]) || page["done"] != false {
+			t.Errorf("after a time: %v", page)
+		}
+		has(t, "what is polled", page["data"].([]any)[0].(map[string]any), map[string]any{
+			"id": messages[1], "eventId": nil, "eventType": "a", "payload": map[string]any{"n": 1.0}, "channels": []any{"c"}, "tags": []any{"t"}, "deliverAt": nil, "headers": nil, "timestamp": aTime,
+		})
+		page = w.must(200, "GET", path+"?iterator="+page["iterator"].(string), "")
+		if got := idsOf(page); !slices.Equal(got, messages[3:]) || page["done"] != true {
+			t.Errorf("and on: %v", page)
+		}
+		empty := w.must(200, "GET", path+"?iterator="+page["iterator"].(string), "")
+		if idsOf(empty) != nil || empty["done"] != true || empty["iterator"] != page["iterator"] {
+			t.Errorf("at the end: %v", empty)
+		}
+		poll := func(query string) reply { return w.do("GET", path+"/consumer/c"+query, "") }
+		for i := range messages {
+			sought := w.must(200, "POST", path+"/consumer/c/seek", `{"after":"`+times[i]+`"}`)
+			if len(sought) != 1 || sought["iterator"] == "" {
+				t.Errorf("a seek: %v", sought)
+			}
+			if got := idsOf(poll("").object(t)); !slices.Equal(got, messages[i:]) {
+				t.Errorf("from message %d: %v; want %v", i, got, messages[i:])
+			}
+			if got := idsOf(poll("?iterator=" + sought["iterator"].(string)).object(t)); !slices.Equal(got, messages[i:]) {
+				t.Errorf("from message %d, by iterator: %v; want %v", i, got, messages[i:])
+			}
+		}
+		// Whoever dies before the next call gets the same again; a consumer knows nothing of another.
+		w.must(200, "POST", path+"/consumer/c/seek", `{"after":"2020-01-01T00:00:00Z"}`)
+		first := poll("?limit=2").object(t)
+		if again := poll("?limit=2"); !slices.Equal(idsOf(again.object(t)), messages[:2]) {
+			t.Errorf("again: %s", again.body)
+		}
+		next := poll("?limit=2&iterator=" + first["iterator"].(string)).object(t)
+		if got := idsOf(next); !slices.Equal(got, messages[2:4]) {
+			t.Errorf("the next ones: %v", got)
+		}
+		if r := poll("?iterator=" + page["iterator"].(string)); r.status != 409 || !strings.Contains(r.body, `"code":"conflict"`) {
+			t.Errorf("an iterator of somebody else: %d %s", r.status, r.body)
+		}
+		if got := idsOf(poll("?limit=2").object(t)); !slices.Equal(got, messages[2:4]) {
+			t.Errorf("without an iterator it goes on: %v", got)
+		}
+		if got := idsOf(w.must(200, "GET", path+"/consumer/another%2Fone?limit=1", "")); !slices.Equal(got, messages[:1]) {
+			t.Errorf("another consumer: %v", got)
+		}
+		w.must(404, "GET", "/app/acme/poller/none", "")
+		w.must(404, "GET", "/app/acme/poller/none/consumer/c", "")
+		w.must(422, "POST", path+"/consumer/c/seek", `{}`)
+		w.must(422, "GET", path+"/consumer/c?iterator=x", "")
+	})
+}
