@@ -1,10 +1,9 @@
 package dispatch
 
 import (
+	"fanfare/internal/receivertest"
 	"fanfare/internal/signature"
 	"fanfare/internal/webhook"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -13,9 +12,8 @@ import (
 // BenchmarkCall makes signed calls to a receiver in the same process, 64 at a
 // time.
 func BenchmarkCall(b *testing.B) {
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
-	defer s.Close()
-	to := &webhook.Endpoint{URL: s.URL, Secrets: []webhook.Secret{{Key: signature.NewSecret()}}}
+	r := receivertest.Start(b, receivertest.Quick)
+	to := &webhook.Endpoint{URL: r.URL(false), Secrets: []webhook.Secret{{Key: signature.NewSecret()}}}
 	caller := newCaller(b, 15*time.Second)
 	job := aJob(`{"data":"` + strings.Repeat("x", 589) + `"}`)
 	b.ReportAllocs()

@@ -59,11 +59,11 @@ func classify(ctx context.Context, err error) Kind {
 
 // Class sorts an error of [Client.Do]. It is "" for nil.
 func Class(err error) Kind {
-	var f *failure
-	switch {
-	case err == nil:
+	if err == nil {
 		return ""
-	case errors.As(err, &f):
+	}
+	var f *failure
+	if errors.As(err, &f) {
 		return f.class
 	}
 	return Unreachable
@@ -83,6 +83,9 @@ func Unsent(err error) bool {
 // response: the receiver has most likely dropped it before the request came
 // (RFC 9110, 9.2.2), and if it has not, it knows the message by its id.
 func Retryable(err error) bool {
+	if err == nil {
+		return false
+	}
 	var f *failure
 	return errors.As(err, &f) && f.class == Unreachable && (f.verdict.unsent || f.verdict.stale)
 }

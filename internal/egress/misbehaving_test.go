@@ -134,7 +134,7 @@ var verdicts = map[string]verdict{
 
 var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 
-func client(t *testing.T, timeout time.Duration) *egress.Client {
+func client(t testing.TB, timeout time.Duration) *egress.Client {
 	t.Helper()
 	c := egress.New(egress.Config{Allow: loopback, Timeout: timeout})
 	c.Trust(receivertest.Roots())
@@ -142,7 +142,7 @@ func client(t *testing.T, timeout time.Duration) *egress.Client {
 	return c
 }
 
-func request(t *testing.T, url, body string) *egress.Request {
+func request(t testing.TB, url, body string) *egress.Request {
 	t.Helper()
 	to, err := egress.ParseTarget(url)
 	if err != nil {
