@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -76,7 +77,26 @@ var (
 	// nat64 carries an IPv4 address in its last four bytes (RFC 6052), which
 	// is where the connection ends.
 	nat64 = netip.MustParsePrefix("64:ff9b::/96")
+	// sixToFour carries that of its router behind the prefix (RFC 3056), teredo
+	// that of its host at the end, with all bits turned (RFC 4380).
+	sixToFour = netip.MustParsePrefix("2002::/16")
+	teredo    = netip.MustParsePrefix("2001::/32")
 )
+
+// inside returns the IPv4 address that an IPv6 address carries, if it is of a
+// form that does.
+func inside(a netip.Addr) (carried netip.Addr, ok bool) {
+	b := a.As16()
+	switch {
+	case nat64.Contains(a):
+		return netip.AddrFrom4([4]byte(b[12:])), true
+	case sixToFour.Contains(a):
+		return netip.AddrFrom4([4]byte(b[2:6])), true
+	case teredo.Contains(a):
+		return netip.AddrFrom4([4]byte{^b[12], ^b[13], ^b[14], ^b[15]}), true
+	}
+	return netip.Addr{}, false
+}
 
 // plain strips what hides an address from a prefix: the IPv4-mapped form
 // (::ffff:10.0.0.1) and an IPv6 zone.
@@ -87,8 +107,8 @@ func plain(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
 func blocked(a netip.Addr) string {
 	a = plain(a)
 	if nat64.Contains(a) {
-		b := a.As16()
-		return blocked(netip.AddrFrom4([4]byte(b[12:])))
+		carried, _ := inside(a)
+		return blocked(carried)
 	}
 	list := special6
 	if a.Is4() {
@@ -127,15 +147,22 @@ func (g guard) control(_ context.Context, network, address string, _ syscall.Raw
 	return g.check(to.Addr())
 }
 
+// check judges an address, and the one that it carries: who opens a network of
+// tunnels has not opened what lies at their other end.
 func (g guard) check(a netip.Addr) error {
 	a = plain(a)
-	for _, p := range g.allow {
-		if p.Contains(a) {
-			return nil
+	if !g.allows(a) {
+		if class := blocked(a); class != "" {
+			return blockedError{class}
 		}
+		return nil
 	}
-	if class := blocked(a); class != "" {
-		return blockedError{class}
+	if carried, ok := inside(a); ok {
+		return g.check(carried)
 	}
 	return nil
+}
+
+func (g guard) allows(a netip.Addr) bool {
+	return slices.ContainsFunc(g.allow, func(p netip.Prefix) bool { return p.Contains(a) })
 }

@@ -64,14 +64,24 @@ func TestControl(t *testing.T) {
 		"an allowed network holds with a zone":         {"fe80::/10", "tcp6", "[fe80::1%eth0]:443", true},
 		"all of IPv6 is not all of IPv4":               {"::/0", "tcp4", "10.0.0.1:443", false},
 		"an allowed network says nothing of its NAT64": {"10.0.0.0/8", "tcp6", "[64:ff9b::10.0.0.1]:443", false},
+		"an allowed NAT64 reaches what is public":      {"64:ff9b::/96", "tcp6", "[64:ff9b::1.1.1.1]:443", true},
+		"an allowed NAT64 opens nothing behind it":     {"64:ff9b::/96", "tcp6", "[64:ff9b::10.0.0.1]:443", false},
+		"an allowed 6to4 reaches what is public":       {"2002::/16", "tcp6", "[2002:101:101::1]:443", true},
+		"an allowed 6to4 opens nothing behind it":      {"2002::/16", "tcp6", "[2002:a00:1::1]:443", false},
+		"an allowed Teredo reaches what is public":     {"2001::/32", "tcp6", "[2001::fefe:fefe]:443", true},
+		"an allowed Teredo opens nothing behind it":    {"2001::/32", "tcp6", "[2001::80ff:fffe]:443", false},
+		"all of IPv6 opens nothing behind a tunnel":    {"::/0", "tcp6", "[2002:7f00:1::1]:443", false},
+		"an allowed tunnel and what is behind it":      {"2002::/16,10.0.0.0/8", "tcp6", "[2002:a00:1::1]:443", true},
 		"only TCP goes out":                            {"0.0.0.0/0", "udp4", "1.1.1.1:53", false},
 		"a socket of this machine is not reached":      {"0.0.0.0/0", "unix", "/run/docker.sock", false},
 		"what is no address is not reached":            {"0.0.0.0/0", "tcp", "localhost:80", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var g guard
-			if tt.allow != "" {
-				g.allow = []netip.Prefix{plainPrefix(netip.MustParsePrefix(tt.allow))}
+			for network := range strings.SplitSeq(tt.allow, ",") {
+				if network != "" {
+					g.allow = append(g.allow, plainPrefix(netip.MustParsePrefix(network)))
+				}
 			}
 			err := g.control(t.Context(), tt.network, tt.address, nil)
 			if (err == nil) != tt.ok || err != nil && !errors.Is(err, ErrBlocked) {

@@ -96,13 +96,14 @@ func TestABodyOfExactlyTheBoundIsNotTruncated(t *testing.T) {
 	}
 }
 
-// answering is a resolver of a name server that gives every name the address.
-func answering(a netip.Addr) *net.Resolver {
+// answering is a resolver of a name server that gives every name these
+// addresses.
+func answering(addresses ...string) *net.Resolver {
 	return &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
 		ours, theirs := net.Pipe()
 		go func() {
 			defer theirs.Close()
-			serveName(theirs, a)
+			serveName(theirs, addresses)
 		}()
 		return ours, nil
 	}}
@@ -110,7 +111,7 @@ func answering(a netip.Addr) *net.Resolver {
 
 // serveName answers one query in the form DNS has over a stream, where its
 // length goes before each message (RFC 1035, 4.2.2).
-func serveName(c io.ReadWriter, a netip.Addr) {
+func serveName(c io.ReadWriter, addresses []string) {
 	var size uint16
 	if binary.Read(c, binary.BigEndian, &size) != nil {
 		return
@@ -125,9 +126,13 @@ func serveName(c io.ReadWriter, a netip.Addr) {
 	}
 	end += 5
 	r := append([]byte{q[0], q[1], 0x81, 0x80, 0, 1, 0, 0, 0, 0, 0, 0}, q[12:end]...)
-	if q[end-3] == 1 { // type A
-		r[7] = 1
-		r = append(r, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4)
+	for _, address := range addresses {
+		a := netip.MustParseAddr(address)
+		if kind := q[end-3]; (kind == 1) != a.Is4() || kind != 1 && kind != 28 { // A and AAAA
+			continue
+		}
+		r[7]++
+		r = append(r, 0xc0, 12, 0, q[end-3], 0, 1, 0, 0, 0, 0, 0, byte(a.BitLen()/8))
 		r = append(r, a.AsSlice()...)
 	}
 	_, _ = c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(r))), r...))
@@ -147,7 +152,7 @@ func TestANameIsJudgedByTheAddressItResolvesTo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	home := answering(netip.MustParseAddr("127.0.0.1"))
+	home := answering("127.0.0.1")
 	for _, host := range []string{"rebound.example.", "0x7f000001.", "metadata.google.internal."} {
 		res, err := get(t, resolving(Config{}, home), "http://"+host+":"+port)
 		if Class(err) != Blocked || !errors.Is(err, ErrBlocked) || !Unsent(err) || Retryable(err) {
@@ -165,6 +170,44 @@ func TestANameIsJudgedByTheAddressItResolvesTo(t *testing.T) {
 	}
 	if _, err := get(t, resolving(Config{Allow: loopback}, home), "http://rebound.example.:"+port); err != nil || called != 1 {
 		t.Errorf("with loopback allowed: %v", err)
+	}
+}
+
+func TestOfTheAddressesOfANameOnlyThePublicOnesAreTried(t *testing.T) {
+	var local []string
+	s := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		local = append(local, r.Context().Value(http.LocalAddrContextKey).(net.Addr).String())
+	})
+	_, port, err := net.SplitHostPort(s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	// 127.0.0.1 stands for what is public here, and all else for what is not.
+	open := Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}}
+	for name, addresses := range map[string][]string{
+		"public first":           {"127.0.0.1", "10.0.0.1"},
+		"public last":            {"10.0.0.1", "169.254.169.254", "127.0.0.1"},
+		"private over IPv6":      {"::1", "fd00:ec2::254", "127.0.0.1"},
+		"private in other forms": {"::ffff:127.0.0.2", "64:ff9b::7f00:2", "2002:7f00:2::1", "127.0.0.1"},
+	} {
+		res, err := get(t, resolving(open, answering(addresses...)), "http://mixed.example.:"+port)
+		if err != nil || res.StatusCode != http.StatusOK {
+			t.Errorf("%s: %d, %v", name, res.StatusCode, err)
+		}
+	}
+	for _, address := range local {
+		if address != "127.0.0.1:"+port {
+			t.Errorf("called at %s", address)
+		}
+	}
+	for name, addresses := range map[string][]string{
+		"none public": {"10.0.0.1", "::1", "127.0.0.2"},
+		"all of one":  {"127.0.0.2", "127.0.0.2"},
+		"tunnels":     {"2002:7f00:1::1", "2001::80ff:fffe", "64:ff9b::7f00:1"},
+	} {
+		if _, err := get(t, resolving(open, answering(addresses...)), "http://private.example.:"+port); Class(err) != Blocked {
+			t.Errorf("%s: %q (%v)", name, Class(err), err)
+		}
 	}
 }
 

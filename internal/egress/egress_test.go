@@ -95,7 +95,7 @@ func TestNoWayOfWritingAnAddressLeadsHome(t *testing.T) {
 	}
 	// What only some resolvers read as an address must not connect either, be
 	// it that the name server does.
-	home := answering(netip.MustParseAddr("127.0.0.1"))
+	home := answering("127.0.0.1")
 	for _, host := range []string{"2130706433", "0x7f000001", "0177.0.0.1", "127.1"} {
 		if _, err := get(t, resolving(Config{}, home), "http://"+host+":"+port); err == nil {
 			t.Errorf("%s was called", host)

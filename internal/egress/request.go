@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -59,6 +60,7 @@ func ParseTarget(raw string) (*Target, error) {
 	if u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.Opaque != "" {
 		return nil, errNoTarget
 	}
+	u.RawQuery = escaped(u.RawQuery)
 	t := &Target{url: u, path: u.RequestURI(), key: hostKey{tls: u.Scheme == "https"}}
 	if t.host, err = hostField(u); err != nil {
 		return nil, err
@@ -97,6 +99,20 @@ func hostField(u *url.URL) (string, error) {
 		return "", errNoTarget
 	}
 	return written.Host, nil
+}
+
+// escaped writes as percent signs what must not stand in a query (RFC 3986,
+// 3.4) and net/url leaves there: a space would end the request target.
+func escaped(query string) string {
+	var b strings.Builder
+	for i := range len(query) {
+		if c := query[i]; c <= ' ' || c >= 0x7f {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
 }
 
 func ascii(s string) bool { return !strings.ContainsFunc(s, func(c rune) bool { return c >= 0x80 }) }
