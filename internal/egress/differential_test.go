@@ -16,6 +16,7 @@ import (
 // TestOursAgreesWithNetHTTP makes each call of the catalogue that does not end
 // with a timeout in both ways.
 func TestOursAgreesWithNetHTTP(t *testing.T) {
+	t.Parallel()
 	differs := map[string]string{
 		"sends gzip of nothing without end": "net/http reads on until the timeout",
 		"says HTTP/2 in the clear":          "net/http takes it for an answer",

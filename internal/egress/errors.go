@@ -62,8 +62,7 @@ func Class(err error) Kind {
 	if err == nil {
 		return ""
 	}
-	var f *failure
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*failure](err); ok {
 		return f.class
 	}
 	return Unreachable
@@ -73,8 +72,8 @@ func Class(err error) Kind {
 // the address was blocked, or the lookup, the connection or the TLS handshake
 // failed.
 func Unsent(err error) bool {
-	var f *failure
-	return errors.As(err, &f) && f.verdict.unsent
+	f, ok := errors.AsType[*failure](err)
+	return ok && f.verdict.unsent
 }
 
 // Retryable reports whether the request may be sent again at once. That is so
@@ -83,11 +82,8 @@ func Unsent(err error) bool {
 // response: the receiver has most likely dropped it before the request came
 // (RFC 9110, 9.2.2), and if it has not, it knows the message by its id.
 func Retryable(err error) bool {
-	if err == nil {
-		return false
-	}
-	var f *failure
-	return errors.As(err, &f) && f.class == Unreachable && (f.verdict.unsent || f.verdict.stale)
+	f, ok := errors.AsType[*failure](err)
+	return ok && f.class == Unreachable && (f.verdict.unsent || f.verdict.stale)
 }
 
 // Explain says in one short sentence, without a full stop, why a request

@@ -242,6 +242,7 @@ func (b *buffered) Close() error {
 }
 
 func TestReceiversThatMisbehaveAreFoundOut(t *testing.T) {
+	t.Parallel()
 	good := receivertest.Start(t, receivertest.Healthy)
 	eachScene(t, func(t *testing.T, s scene, want verdict) {
 		res, err := s.client.Do(t.Context(), request(t, s.url, "{}"))
@@ -251,7 +252,7 @@ func TestReceiversThatMisbehaveAreFoundOut(t *testing.T) {
 		if got := egress.Explain(err); !slices.Contains(strings.Split(want.says, "|"), got) {
 			t.Errorf("explained as %q (%v)", got, err)
 		}
-		if res.StatusCode == 200 && want.whole && string(res.Body) != "ok" || len(res.Body) > 64<<10 {
+		if res.StatusCode == http.StatusOK && want.whole && string(res.Body) != "ok" || len(res.Body) > 64<<10 {
 			t.Errorf("the body is %.20q…", res.Body)
 		}
 		if s.bad.Address == "receiver.example" {
@@ -268,6 +269,7 @@ func TestReceiversThatMisbehaveAreFoundOut(t *testing.T) {
 }
 
 func TestADeliveryToAReceiverThatMisbehavesIsToldAsItWas(t *testing.T) {
+	t.Parallel()
 	outcomes := map[egress.Kind]webhook.Outcome{egress.Timeout: webhook.TimedOut, egress.Unreachable: webhook.Unreachable}
 	eachScene(t, func(t *testing.T, s scene, want verdict) {
 		to := &webhook.Endpoint{URL: s.url, Secrets: []webhook.Secret{{Key: signature.NewSecret()}}}

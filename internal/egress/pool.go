@@ -2,6 +2,7 @@ package egress
 
 import (
 	"net"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -47,7 +48,7 @@ func newConn(c net.Conn, key hostKey) *conn {
 	made.look = func(fd uintptr) {
 		var b [1]byte
 		n, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		made.quiet = n < 0 && (err == syscall.EAGAIN || err == syscall.EINTR) //nolint:errorlint // a bare number
+		made.quiet = n < 0 && (err == syscall.EAGAIN || err == syscall.EINTR)
 	}
 	return made
 }
@@ -136,14 +137,12 @@ func (p *pool) remove(c *conn) {
 		return
 	}
 	// It is the first or the last one, but for what clean finds dead.
-	for i := len(idle) - 1; i >= 0; i-- {
-		if idle[i] == c {
-			copy(idle[i:], idle[i+1:])
-			break
+	for i, other := range slices.Backward(idle) {
+		if other == c {
+			p.hosts[c.key] = slices.Delete(idle, i, i+1)
+			return
 		}
 	}
-	idle[len(idle)-1] = nil
-	p.hosts[c.key] = idle[:len(idle)-1]
 }
 
 // clean closes what has been idle for too long or was closed by the receiver.

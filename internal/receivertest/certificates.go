@@ -2,6 +2,7 @@ package receivertest
 
 import (
 	"bufio"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -37,7 +38,7 @@ func Roots() *x509.CertPool {
 func Secure(show Certificate, protocols []string, serve func(*Conn)) func(*Conn) {
 	return func(c *Conn) {
 		over := tls.Server(c.Conn, &tls.Config{Certificates: []tls.Certificate{certificate(show)}, NextProtos: protocols, MinVersion: tls.VersionTLS12})
-		if over.Handshake() != nil {
+		if over.HandshakeContext(context.Background()) != nil {
 			return
 		}
 		serve(&Conn{Conn: over, in: bufio.NewReader(over), of: c.of})

@@ -59,8 +59,8 @@ func (c *Conn) frames(kind byte, stream uint32, payload string) {
 
 func frame(kind, flags byte, stream uint32, payload string) []byte {
 	b := make([]byte, 0, 9+len(payload))
-	b = append(b, byte(len(payload)>>16), byte(len(payload)>>8), byte(len(payload)), kind, flags)
-	b = binary.BigEndian.AppendUint32(b, stream)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(payload))<<8|uint32(kind)) //nolint:gosec // a few kilobytes
+	b = binary.BigEndian.AppendUint32(append(b, flags), stream)
 	return append(b, payload...)
 }
 

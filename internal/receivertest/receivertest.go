@@ -40,7 +40,7 @@ type Conn struct {
 // the other, and all that come after in the last. It stops with the test.
 func Start(t testing.TB, serve ...func(*Conn)) *Receiver {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
