@@ -40,6 +40,7 @@ func TestABadCommandLineIsRefusedAtOnceWithWhatIsWrong(t *testing.T) {
 		{"a malformed duration", []string{"serve", "-request-timeout", "15"}, []string{"-request-timeout", `"15"`, "15s"}},
 		{"a malformed network", []string{"serve", "-allow-networks", "10.0.0.0"}, []string{"-allow-networks", `"10.0.0.0"`, "10.0.0.0/8"}},
 		{"a malformed URL", []string{"serve", "-public-url", "example.com"}, []string{"-public-url", `"example.com"`, "https://"}},
+		{"an unknown part of the benchmark", []string{"bench", "-only", "nothing"}, []string{"-only", `"nothing"`, "fanout"}},
 		{"an argument too few", []string{"account", "create", "-password-stdin"}, []string{"usage: fanfare account create NAME"}},
 		{"an argument too many", []string{"apikey", "list", "jane", "john"}, []string{"usage: fanfare apikey list ACCOUNT"}},
 	} {

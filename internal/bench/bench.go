@@ -8,6 +8,7 @@ import (
 	"fanfare/internal/store"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -59,6 +60,36 @@ type Config struct {
 	Program []string
 }
 
+// check reports the first setting that cannot be used.
+func (c *Config) check() error {
+	for _, s := range []struct {
+		flag        string
+		value       float64
+		least, most float64
+	}{
+		{"-rounds", float64(c.Rounds), 1, 1000},
+		{"-duration", c.Duration.Seconds(), 0.01, 3600},
+		{"-inflight", float64(c.InFlight), 1, 10_000},
+		{"-size", float64(c.Size), 150, 100_000},
+		{"-batch", float64(c.Batch), 1, 1000},
+		{"-rate", c.Rate, 1, 1_000_000},
+		{"-backlog", float64(c.Backlog), 100, 100_000_000},
+		{"-endpoints", float64(c.Endpoints), 10, 10_000},
+		{"-fair-rate", c.FairRate, 1, 1_000_000},
+		{"-import", float64(c.Import), 1, 100_000_000},
+		{"-fanout", float64(slices.Min(append([]int{1}, c.FanOut...))), 1, 1000},
+		{"-fanout", float64(slices.Max(append([]int{1}, c.FanOut...))), 1, 1000},
+		{"-history", float64(slices.Min(append([]int{10}, c.History...))), 10, 1_000_000_000},
+		{"-history", float64(slices.Max(append([]int{10}, c.History...))), 10, 1_000_000_000},
+	} {
+		if s.value < s.least || s.value > s.most {
+			problem := fmt.Sprintf("must be from %g to %g", s.least, s.most)
+			return &config.Error{Setting: s.flag, Value: fmt.Sprintf("%g", s.value), Problem: problem, Example: fmt.Sprintf("%g", s.least)}
+		}
+	}
+	return nil
+}
+
 // benchmark is a part that is run on its own or with the others.
 type benchmark struct {
 	name, does string
@@ -103,6 +134,9 @@ type run struct {
 // progress, if that is a terminal.
 func Run(ctx context.Context, cfg Config, out, progress io.Writer) (err error) {
 	parts, err := choose(cfg.Only)
+	if err == nil {
+		err = cfg.check()
+	}
 	if err != nil {
 		return err
 	}
@@ -136,7 +170,8 @@ func choose(names []string) ([]benchmark, error) {
 	for _, name := range names {
 		i := slices.IndexFunc(benchmarks, func(p benchmark) bool { return p.name == name })
 		if i < 0 {
-			return nil, fmt.Errorf("-only %s: there is no such part; there are:\n  %s", name, strings.Join(Parts(), "\n  "))
+			problem := "is no part; the parts are\n  " + strings.Join(Parts(), "\n  ") + "\n"
+			return nil, &config.Error{Setting: "-only", Value: name, Problem: problem, Example: "single,fanout"}
 		}
 		chosen = append(chosen, benchmarks[i])
 	}
@@ -169,7 +204,9 @@ func (b *run) end() error {
 // fresh is the configuration of a node on a database of its own.
 func (b *run) fresh(ctx context.Context) (*config.Config, error) {
 	cfg := b.Node
-	cfg.Listen = "127.0.0.1:0"
+	// What the receiver and a second node need, whatever the environment says.
+	cfg.Listen, cfg.AdminListen, cfg.HTTPSOnly = "127.0.0.1:0", "", false
+	cfg.AllowNetworks = append(slices.Clip(cfg.AllowNetworks), netip.MustParsePrefix("127.0.0.0/8"))
 	b.databases++
 	if strings.HasPrefix(cfg.Database, "sqlite:") {
 		path := filepath.Join(b.dir, fmt.Sprintf("%d.db", b.databases))

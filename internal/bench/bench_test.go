@@ -13,7 +13,6 @@ import (
 	"fanfare/internal/store/storetest"
 	"fmt"
 	"io"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -45,7 +44,8 @@ func tiny(t *testing.T, part string) bench.Config {
 	node := config.Default()
 	node.Database = "sqlite:"
 	node.SecretKey = auth.NewSecretKey()
-	node.AllowNetworks = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	// As an environment may have it that is not made for this.
+	node.AdminListen, node.HTTPSOnly = "127.0.0.1:1", true
 	// Short, for what hangs; and many retries, for machines that are busy.
 	node.RequestTimeout = time.Second
 	node.RetrySchedule = slices.Repeat([]time.Duration{100 * time.Millisecond}, 50)
@@ -137,6 +137,24 @@ func TestJSONSaysTheSame(t *testing.T) {
 		if own.CPUPer10000[role] == 0 || own.PeakMemory[role] == 0 {
 			t.Errorf("nothing is known of the %s: %+v", role, own)
 		}
+	}
+}
+
+func TestWhatCannotBeMeasuredIsRefused(t *testing.T) {
+	for flag, change := range map[string]func(*bench.Config){
+		"-rounds":  func(c *bench.Config) { c.Rounds = 0 },
+		"-batch":   func(c *bench.Config) { c.Batch = 1001 },
+		"-fanout":  func(c *bench.Config) { c.FanOut = []int{10, 2000} },
+		"-history": func(c *bench.Config) { c.History = []int{0, 1000} },
+	} {
+		t.Run(flag, func(t *testing.T) {
+			cfg := tiny(t, "single")
+			change(&cfg)
+			err := bench.Run(t.Context(), cfg, io.Discard, io.Discard)
+			if e, ok := errors.AsType[*config.Error](err); !ok || e.Setting != flag {
+				t.Errorf("Run = %v, want an error of %s", err, flag)
+			}
+		})
 	}
 }
 
