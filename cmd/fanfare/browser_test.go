@@ -80,7 +80,8 @@ func TestADatasetOwnerInABrowser(t *testing.T) {
 	} {
 		r.wait(t, text, r.has(text))
 	}
-	b.See("204 No Content")
+	b.See("Sample rose.png deleted from dataset john/flowers.")
+	b.See("204")
 	b.Look("endpoint")
 
 	// See the events, open one, replay it.

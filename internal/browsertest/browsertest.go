@@ -30,6 +30,8 @@ type Browser struct {
 
 	mu      sync.Mutex
 	refused []string
+	// scriptless says that pages run no JavaScript.
+	scriptless bool
 }
 
 // New starts a browser. Where Chromium is not installed the test is skipped, or
@@ -150,6 +152,9 @@ func (b *Browser) Until(what, expression string) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
+	if b.scriptless && b.again(ctx, expression) {
+		return
+	}
 	for ctx.Err() == nil {
 		// A poll ends with an error when the page is left; the next page is
 		// asked then.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -58,9 +59,11 @@ func (f logFilter) More() bool { return f.Dataset != "" || f.Since != "" || f.Un
 
 // attemptRow is an attempt in the log of an endpoint.
 type attemptRow struct {
-	Ref, EventType, Text, Message, Answer, Took, State, Title string
-	At                                                        time.Time
-	Test                                                      bool
+	Ref, EventType, Text, Message, Took, State, Title string
+	// Code is the answer in short, Answer with its words.
+	Code, Answer string
+	At           time.Time
+	Test         bool
 }
 
 // rowView is a row of the log and the path that its links begin with.
@@ -216,8 +219,13 @@ func readTime(s string) (t time.Time, ok bool) {
 }
 
 func attemptRowOf(a *store.LoggedAttempt) attemptRow {
+	code := answer(&a.Attempt)
+	if a.StatusCode != 0 {
+		code = strconv.Itoa(a.StatusCode)
+	}
 	return attemptRow{
-		Ref: webhook.AttemptID.Format(a.ID), EventType: a.Of.EventType, Text: textOf(&a.Of), Message: webhook.MessageID.Format(a.Message),
+		Code: code,
+		Ref:  webhook.AttemptID.Format(a.ID), EventType: a.Of.EventType, Text: textOf(&a.Of), Message: webhook.MessageID.Format(a.Message),
 		Answer: answer(&a.Attempt), Took: took(a.Timings.Total), State: a.Alone().String(), At: a.StartedAt, Test: a.Of.IsTest(),
 		Title: title(&a.Attempt, a.Of.IsTest()),
 	}

@@ -27,12 +27,22 @@ func (w window) begin(now time.Time) time.Time {
 }
 
 // marks are times along the lower edge of a chart.
-func (w window) marks(begin time.Time) []time.Time {
-	var marks []time.Time
+func (w window) marks(begin time.Time) (marks []time.Time, form string) {
 	for i := range 4 {
 		marks = append(marks, begin.Add(time.Duration(i*w.Steps/4)*w.Step))
 	}
-	return marks
+	if w.Step > time.Hour {
+		return marks, "day"
+	}
+	return marks, "hour"
+}
+
+// mark writes a time along the edge of a chart.
+func mark(form string, t time.Time) string {
+	if form == "day" {
+		return t.UTC().Format("2 Jan")
+	}
+	return t.UTC().Format("15:04")
 }
 
 func windowOf(query url.Values) window {
@@ -79,9 +89,11 @@ type chart struct {
 	Width, Height float64
 	Bars          []bar
 	Lines         []line
-	// Top is what the upper edge stands for; Marks are times along the lower one.
-	Top   string
-	Marks []time.Time
+	// Top is what the upper edge stands for; Marks are times along the lower one,
+	// of which MarkForm says whether the hour or the day is told.
+	Top      string
+	Marks    []time.Time
+	MarkForm string
 }
 
 type bar struct {
@@ -93,7 +105,7 @@ type bar struct {
 type line struct {
 	Class string
 	Paths []string
-	Dots  [][2]string
+	Dots  []string
 }
 
 func units(f float64) string {
@@ -116,7 +128,7 @@ func healthOf(w window, now time.Time, hours []webhook.Hour, width, height float
 	}
 	h.Good, h.Bad = all.Succeeded, all.Failed
 	h.Volume = volume(steps, width, height)
-	h.Volume.Marks = w.marks(begin)
+	h.Volume.Marks, h.Volume.MarkForm = w.marks(begin)
 	if h.Calls() == 0 {
 		h.Label = "No calls in the last " + w.Name + "."
 		return h
@@ -125,7 +137,7 @@ func healthOf(w window, now time.Time, hours []webhook.Hour, width, height float
 	h.Label = fmt.Sprintf("%s of %s calls in the last %s succeeded.", count(h.Good), count(h.Calls()), w.Name)
 	h.P50, h.P95, h.P99 = took(all.Percentile(0.5)), took(all.Percentile(0.95)), took(all.Percentile(0.99))
 	h.Latency = latency(steps, width, height)
-	h.Latency.Marks = h.Volume.Marks
+	h.Latency.Marks, h.Latency.MarkForm = h.Volume.Marks, h.Volume.MarkForm
 	return h
 }
 
@@ -225,8 +237,7 @@ func (l *line) add(path []string) {
 	switch len(path) {
 	case 0:
 	case 1:
-		x, y, _ := strings.Cut(path[0], " ")
-		l.Dots = append(l.Dots, [2]string{x, y})
+		l.Dots = append(l.Dots, "M"+path[0]+"h0.01")
 	default:
 		l.Paths = append(l.Paths, "M"+strings.Join(path, "L"))
 	}

@@ -112,6 +112,7 @@ func (p *Portal) functions() template.FuncMap {
 		"short":     short,
 		"gathers":   gathers,
 		"count":     count,
+		"mark":      mark,
 		"waiting":   waiting,
 		"icon":      p.icon,
 		"brand":     p.brandName,

@@ -13,8 +13,10 @@
     let text;
     const seconds = (at - Date.now()) / 1000;
     if ("clock" in el.dataset) {
+      const day = { month: "short", day: "numeric" }, hour = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
       const today = at.toDateString() === new Date().toDateString();
-      text = at.toLocaleString(undefined, today ? { hour: "2-digit", minute: "2-digit" } : { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
+      const form = { day, hour }[el.dataset.clock] ?? (today ? hour : { ...day, ...hour });
+      text = at.toLocaleString(undefined, form);
     } else if (Math.abs(seconds) > 30 * 86400) {
       text = at.toLocaleDateString(undefined, { dateStyle: "medium" });
     } else {
