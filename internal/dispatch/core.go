@@ -113,7 +113,7 @@ func (c *core) lane(endpoint webhook.ID) *lane {
 func (c *core) reserve(e *webhook.Endpoint, now time.Time) bool {
 	l := c.lane(e.ID)
 	if c.draining || c.held >= c.limits.Held || c.bytes >= c.limits.Bytes || l.room() < 1 ||
-		!l.breaker.OpenUntil.IsZero() || !l.due[firsts].IsZero() {
+		!l.breaker.OpenUntil.IsZero() || !l.due[firsts].IsZero() || e.Paused {
 		// What cannot be sent soon, or would overtake what waits, goes to the
 		// queue.
 		c.forget(l, now)
@@ -282,8 +282,11 @@ func (c *core) consider(l *lane, now time.Time) {
 		c.giveBack(l, retries)
 		return
 	}
-	if l.resting(now) {
+	if l.resting(now) || l.paused() {
 		c.giveBack(l, firsts)
+	}
+	if l.paused() {
+		c.giveBack(l, retries)
 	}
 	if l.wantsClaim(now) && !l.claiming && !l.hungry {
 		l.hungry = true
@@ -351,12 +354,13 @@ func (c *core) start(now time.Time) {
 }
 
 func (c *core) send(l *lane, s *share, now time.Time) call {
+	rate := l.rate()
 	j := l.next()
 	l.calls++
 	c.calls++
 	s.calls++
 	if l.endpoint != nil {
-		l.throttle = l.throttle.Take(l.endpoint.Rate(), now)
+		l.throttle = l.throttle.Take(rate, now)
 		s.throttle = s.throttle.Take(s.rate, now)
 	}
 	return call{job: j, to: l.endpoint}
@@ -476,6 +480,9 @@ func (q *queue[T]) push(v T) {
 	}
 	q.items = append(q.items, v)
 }
+
+// peek is what pop would take.
+func (q *queue[T]) peek() *T { return &q.items[q.head] }
 
 func (q *queue[T]) pop() T {
 	var zero T

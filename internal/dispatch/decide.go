@@ -30,6 +30,7 @@ const (
 func (r Rules) Decide(d *webhook.Delivery, a webhook.Attempt, retryAfter time.Duration, now time.Time, dice float64) webhook.Record {
 	rec := webhook.Record{
 		Attempt: a, Claim: d.Claim, Attempts: d.Attempts, Calls: d.Calls + 1, HeldSince: d.HeldSince, Digest: d.Digest,
+		OrderKey: d.OrderKey,
 	}
 	switch a.Outcome {
 	case webhook.Delivered:

@@ -111,6 +111,31 @@ func (l *lane) learn(e *webhook.Endpoint) {
 	}
 }
 
+// paused reports whether the endpoint holds what is for it.
+func (l *lane) paused() bool {
+	return l.known && l.endpoint != nil && l.endpoint.Paused && !l.endpoint.Disabled
+}
+
+// rate is the most calls a second that the next delivery allows: what was held
+// by a pause may be released more slowly than the rest.
+func (l *lane) rate() int {
+	if l.endpoint == nil {
+		return 0
+	}
+	k := firsts
+	if l.ready[retries].len() > 0 {
+		k = retries
+	}
+	rate, release := l.endpoint.Rate(), l.endpoint.ReleaseRate
+	if release == 0 || l.ready[k].len() == 0 || !l.ready[k].peek().DueAt.Before(l.endpoint.ResumedAt) {
+		return rate
+	}
+	if rate == 0 {
+		return release
+	}
+	return min(rate, release)
+}
+
 // off reports whether the endpoint takes nothing any more.
 func (l *lane) off() bool { return l.known && (l.endpoint == nil || l.endpoint.Disabled) }
 
@@ -125,10 +150,10 @@ func (l *lane) maySend(now time.Time) bool {
 	if l.off() {
 		return true // to be canceled
 	}
-	if now.Before(l.shareUntil) || now.Before(l.quietUntil) {
+	if now.Before(l.shareUntil) || now.Before(l.quietUntil) || l.paused() {
 		return false
 	}
-	return l.calls < l.parallel() && l.throttle.Wait(l.endpoint.Rate(), now) == 0
+	return l.calls < l.parallel() && l.throttle.Wait(l.rate(), now) == 0
 }
 
 // next takes the delivery to send: what was put off before comes first.
@@ -141,6 +166,9 @@ func (l *lane) next() webhook.Job {
 
 // dueNow is when the lane next wants to look into the queue; zero for never.
 func (l *lane) dueNow(now time.Time) time.Time {
+	if l.paused() {
+		return time.Time{}
+	}
 	at := l.due[retries]
 	if first := l.due[firsts]; !first.IsZero() {
 		if l.resting(now) && first.Before(l.restsUntil()) {
@@ -182,7 +210,7 @@ func (l *lane) wake(now time.Time) time.Time {
 		earliest(l.notBefore)
 	}
 	if l.endpoint != nil {
-		earliest(now.Add(l.throttle.Wait(l.endpoint.Rate(), now)))
+		earliest(now.Add(l.throttle.Wait(l.rate(), now)))
 		earliest(l.quietUntil)
 	}
 	if l.held() > l.calls {

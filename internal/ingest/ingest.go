@@ -26,8 +26,9 @@ type Dispatcher interface {
 
 // FanOut makes the deliveries of a new message: one for each endpoint that
 // wants it, in the order given. Those for which the dispatcher has a place come
-// with claim 1, the others wait unclaimed: until somebody has room, or until
-// they are gathered into a digest.
+// with claim 1, the others wait unclaimed: until somebody has room, until they
+// are gathered into a digest, or, when they are ordered, until the store knows
+// that no earlier one is open.
 func FanOut(m *webhook.Message, endpoints []*webhook.Endpoint, d Dispatcher) (claimed []webhook.Job, waiting []webhook.Delivery) {
 	for _, e := range endpoints {
 		if !e.Wants(m) {
@@ -44,7 +45,7 @@ func FanOut(m *webhook.Message, endpoints []*webhook.Endpoint, d Dispatcher) (cl
 			waiting = append(waiting, delivery)
 			continue
 		}
-		if d == nil || !d.Reserve(e) {
+		if delivery.OrderKey = e.OrderKey(m); delivery.OrderKey != "" || d == nil || !d.Reserve(e) {
 			waiting = append(waiting, delivery)
 			continue
 		}

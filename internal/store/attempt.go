@@ -21,6 +21,7 @@ func (t *tx) insertAttempts(attempts []webhook.Attempt) error {
 	for i := range attempts {
 		a := &attempts[i]
 		a.ID = t.s.ids.New(at)
+		t.count(a)
 		rows[i] = []any{
 			key(a.ID), key(a.Application), key(a.Message), key(a.Endpoint), a.Replay, int64(a.Number),
 			int64(a.Outcome), int64(a.Ends), int64(a.StatusCode), a.URL, webhook.Micros(a.StartedAt),

@@ -14,16 +14,19 @@ import (
 
 // The lanes of the queue; see the table.
 const (
-	firstLane  int64 = 0
-	retryLane  int64 = 1
-	gatherLane int64 = 2
-	digestLane int64 = 3
+	firstLane   int64 = 0
+	retryLane   int64 = 1
+	gatherLane  int64 = 2
+	digestLane  int64 = 3
+	blockedLane int64 = 4
 )
 
 func laneOf(d *webhook.Delivery) int64 {
 	switch {
 	case d.Gathered:
 		return gatherLane
+	case d.Blocked:
+		return blockedLane
 	case d.First():
 		return firstLane
 	default:
@@ -39,7 +42,7 @@ func (s *Store) lease() string {
 // newDeliverySet is how open deliveries are stored. Those with a claim are
 // claimed by this node.
 func (s *Store) newDeliverySet() *set {
-	return newSet("delivery", "message_id BYTEA", "endpoint_id BYTEA", "replay BIGINT", "application_id BYTEA", "lane BIGINT",
+	return newSet("delivery", "message_id BYTEA", "endpoint_id BYTEA", "replay BIGINT", "application_id BYTEA", "lane BIGINT", "order_key TEXT",
 		"created_at BIGINT", "due_at BIGINT", "owner BYTEA", "claim BIGINT",
 		"attempts = 0", "calls = 0", "held_since = 0", "lease_until = "+s.lease())
 }
@@ -50,7 +53,7 @@ func (t *tx) deliveryRow(d *webhook.Delivery) []any {
 		owner = key(t.s.node)
 	}
 	return []any{
-		key(d.Message), key(d.Endpoint), d.Replay, key(d.Application), laneOf(d), webhook.Micros(d.CreatedAt),
+		key(d.Message), key(d.Endpoint), d.Replay, key(d.Application), laneOf(d), optionalText(d.OrderKey), webhook.Micros(d.CreatedAt),
 		webhook.Micros(d.DueAt), owner, d.Claim,
 	}
 }
@@ -62,12 +65,13 @@ const claimDeliveries = `
 		SELECT message_id, endpoint_id, replay FROM delivery
 		WHERE endpoint_id = $2 AND lane = $3 AND owner IS NULL AND due_at <= $4
 		ORDER BY due_at LIMIT $5%s)
-	RETURNING message_id, endpoint_id, replay, application_id, attempts, calls, created_at, due_at, held_since, claim,
+	RETURNING message_id, endpoint_id, replay, application_id, attempts, calls, created_at, due_at, held_since, claim, order_key,
 		(SELECT event_type FROM message m WHERE m.id = delivery.message_id AND m.application_id = delivery.application_id),
 		(SELECT payload FROM message m WHERE m.id = delivery.message_id AND m.application_id = delivery.application_id)`
 
 // Claim takes up to limit deliveries of an endpoint that are due. With
-// retriesOnly, first attempts are left where they are: the endpoint rests.
+// retriesOnly, first attempts are left where they are: the endpoint rests. An
+// endpoint that is paused gets nothing.
 // What waits for an endpoint that is disabled or deleted is canceled instead,
 // in slices.
 func (s *Store) Claim(ctx context.Context, endpoint webhook.ID, limit int, retriesOnly bool) (webhook.Claimed, error) {
@@ -80,7 +84,7 @@ func (s *Store) Claim(ctx context.Context, endpoint webhook.ID, limit int, retri
 		}
 		if c.Endpoint == nil || c.Endpoint.Disabled {
 			err = t.cancelWaiting(endpoint, c.Endpoint)
-		} else {
+		} else if !c.Endpoint.Paused {
 			c.Jobs, err = t.claim(c.Endpoint, limit, retriesOnly)
 		}
 		if err != nil {
@@ -122,7 +126,7 @@ func (t *tx) claimLane(jobs []webhook.Job, e *webhook.Endpoint, lane int64, limi
 	claimed, err := collect(rows, err, func(row scanner) (webhook.Job, error) {
 		j := webhook.Job{To: e, LeaseEnds: now.Add(t.s.cfg.Lease)}
 		err := row.Scan(id(&j.Message), id(&j.Endpoint), &j.Replay, id(&j.Application), &j.Attempts, &j.Calls,
-			intoTime{&j.CreatedAt}, intoTime{&j.DueAt}, intoTime{&j.HeldSince}, &j.Claim, intoText{&j.EventType}, &j.Payload)
+			intoTime{&j.CreatedAt}, intoTime{&j.DueAt}, intoTime{&j.HeldSince}, &j.Claim, intoText{&j.OrderKey}, intoText{&j.EventType}, &j.Payload)
 		j.Expired = j.Payload == nil
 		return j, err
 	})
@@ -155,12 +159,15 @@ func (t *tx) cancelWaiting(endpoint webhook.ID, e *webhook.Endpoint) error {
 	rows, err := t.query(`
 		DELETE FROM delivery WHERE (message_id, endpoint_id, replay) IN (
 			SELECT message_id, endpoint_id, replay FROM delivery
-			WHERE endpoint_id = $1 AND lane < 2 AND owner IS NULL LIMIT $2`+t.s.dialect.skipLocked+`)
-		RETURNING message_id, replay, application_id, calls`, key(endpoint), cancelSlice)
+			WHERE endpoint_id = $1 AND lane IN (0, 1, 4) AND owner IS NULL LIMIT $2`+t.s.dialect.skipLocked+`)
+		RETURNING message_id, replay, application_id, calls, order_key`, key(endpoint), cancelSlice)
+	var ended []orderKey
 	canceled, err := collect(rows, err, func(row scanner) (webhook.Attempt, error) {
 		a := webhook.Attempt{Outcome: webhook.NotSent, Ends: webhook.Canceled, StartedAt: time.Now()}
 		a.Endpoint = endpoint
-		err := row.Scan(id(&a.Message), &a.Replay, id(&a.Application), &a.Number)
+		k := orderKey{endpoint: endpoint}
+		err := row.Scan(id(&a.Message), &a.Replay, id(&a.Application), &a.Number, intoText{&k.key})
+		ended = append(ended, k)
 		a.Number++
 		return a, err
 	})
@@ -177,7 +184,10 @@ func (t *tx) cancelWaiting(endpoint webhook.ID, e *webhook.Endpoint) error {
 	if err := t.insertAttempts(canceled); err != nil {
 		return err
 	}
-	return t.cancelDigests(canceled)
+	if err := t.cancelDigests(canceled); err != nil {
+		return err
+	}
+	return t.releaseNext(ended)
 }
 
 // Resend makes a new delivery of a message to an endpoint, whatever the

@@ -11,8 +11,8 @@ import (
 
 const selectEndpoint = `
 	SELECT id, application_id, uid, url, version, description, event_types, channels, datasets, filter, kind, digest_window,
-		digest_most, headers, metadata, throttle, disabled, disabled_reason, disabled_at, secrets, failing_since, created_at, updated_at,
-		(SELECT a.throttle FROM application a WHERE a.id = endpoint.application_id)
+		digest_most, headers, metadata, throttle, disabled, disabled_reason, disabled_at, secrets, failing_since, warnings,
+		order_by, paused, resumed_at, release_rate, created_at, updated_at, (SELECT a.throttle FROM application a WHERE a.id = endpoint.application_id)
 	FROM endpoint`
 
 func (s *Store) scanEndpoint(row scanner) (*webhook.Endpoint, error) {
@@ -22,7 +22,7 @@ func (s *Store) scanEndpoint(row scanner) (*webhook.Endpoint, error) {
 		intoJSON{&e.EventTypes}, intoJSON{&e.Channels}, intoJSON{&e.Datasets}, intoJSON{&e.Filter}, &e.Kind, &e.Digest.Window,
 		&e.Digest.Most, &headers, intoJSON{&e.Metadata},
 		&e.Throttle, &e.Disabled, &e.DisabledReason, intoTime{&e.DisabledAt}, &secrets,
-		intoTime{&e.FailingSince}, intoTime{&e.CreatedAt}, intoTime{&e.UpdatedAt}, &e.ApplicationThrottle)
+		intoTime{&e.FailingSince}, &e.Warnings, &e.Order, &e.Paused, intoTime{&e.ResumedAt}, &e.ReleaseRate, intoTime{&e.CreatedAt}, intoTime{&e.UpdatedAt}, &e.ApplicationThrottle)
 	if err != nil {
 		return nil, err
 	}
@@ -131,13 +131,13 @@ func (t *tx) insertEndpoint(e *webhook.Endpoint) error {
 	n, err := t.exec(`
 		INSERT INTO endpoint (id, application_id, uid, url, version, description, event_types, channels, datasets, headers,
 			metadata, throttle, disabled, disabled_reason, disabled_at, secrets, failing_since, created_at, updated_at,
-			filter, kind, digest_window, digest_most)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 0, $17, $17, $18, $19, $20, $21)
+			filter, kind, digest_window, digest_most, warnings, order_by, paused, resumed_at, release_rate)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 0, $17, $17, $18, $19, $20, $21, 0, $22, $23, 0, $24)
 		ON CONFLICT DO NOTHING`,
 		key(e.ID), key(e.Application), optionalText(e.UID), e.URL, e.Version, e.Description, list(e.EventTypes),
 		list(e.Channels), list(e.Datasets), t.s.seal(e.Headers, e.ID), text(e.Metadata), e.Throttle, e.Disabled,
 		e.DisabledReason, webhook.Micros(e.DisabledAt), t.s.seal(e.Secrets, e.ID), webhook.Micros(e.CreatedAt),
-		filter(e.Filter), int(e.Kind), e.Digest.Window.Microseconds(), e.Digest.Most)
+		filter(e.Filter), int(e.Kind), e.Digest.Window.Microseconds(), e.Digest.Most, string(e.Order), e.Paused, e.ReleaseRate)
 	if err != nil {
 		return err
 	}
@@ -156,7 +156,7 @@ func (s *Store) UpdateEndpoint(ctx context.Context, app webhook.ID, ref string, 
 		if e, err = t.endpoint(app, ref); err != nil {
 			return err
 		}
-		was, uid := e.Disabled, e.UID
+		was, uid, paused := e.Disabled, e.UID, e.Paused
 		if err := change(e); err != nil {
 			return err
 		}
@@ -170,7 +170,10 @@ func (s *Store) UpdateEndpoint(ctx context.Context, app webhook.ID, ref string, 
 		case e.Disabled && !was:
 			e.DisabledAt = now
 		case !e.Disabled:
-			e.DisabledAt, e.DisabledReason, e.FailingSince = time.Time{}, "", time.Time{}
+			e.DisabledAt, e.DisabledReason, e.FailingSince, e.Warnings = time.Time{}, "", time.Time{}, 0
+		}
+		if paused && !e.Paused {
+			e.ResumedAt = now
 		}
 		e.UpdatedAt = now
 		e.Secrets = slices.DeleteFunc(e.Secrets, func(s webhook.Secret) bool {
@@ -203,12 +206,13 @@ func (t *tx) saveEndpoint(e *webhook.Endpoint) error {
 		UPDATE endpoint SET uid = $2, url = $3, version = $4, description = $5, event_types = $6, channels = $7,
 			datasets = $8, headers = $9, metadata = $10, throttle = $11, disabled = $12, disabled_reason = $13,
 			disabled_at = $14, secrets = $15, failing_since = $16, updated_at = $17, filter = $18, kind = $19,
-			digest_window = $20, digest_most = $21
+			digest_window = $20, digest_most = $21, warnings = $22, order_by = $23, paused = $24, resumed_at = $25, release_rate = $26
 		WHERE id = $1`,
 		key(e.ID), optionalText(e.UID), e.URL, e.Version, e.Description, list(e.EventTypes), list(e.Channels),
 		list(e.Datasets), t.s.seal(e.Headers, e.ID), text(e.Metadata), e.Throttle, e.Disabled, e.DisabledReason,
 		webhook.Micros(e.DisabledAt), t.s.seal(e.Secrets, e.ID), webhook.Micros(e.FailingSince), webhook.Micros(e.UpdatedAt),
-		filter(e.Filter), int(e.Kind), e.Digest.Window.Microseconds(), e.Digest.Most)
+		filter(e.Filter), int(e.Kind), e.Digest.Window.Microseconds(), e.Digest.Most, e.Warnings, string(e.Order), e.Paused,
+		webhook.Micros(e.ResumedAt), e.ReleaseRate)
 	if err != nil {
 		return err
 	}

@@ -15,31 +15,40 @@ import (
 type hourKey struct {
 	hour     int64 // when it began, in microseconds
 	endpoint webhook.ID
-	failed   int64
+	result   int64
 	bucket   int64
 }
 
-// count adds an attempt to the counts of its hour. What was not sent counts as
-// nothing.
+// count adds an attempt to the counts of its hour. What only notes that a
+// replay made it needless counts as nothing.
 func (t *tx) count(a *webhook.Attempt) {
-	if a.Outcome == webhook.NotSent {
-		return
-	}
 	k := hourKey{hour: webhook.Micros(a.StartedAt.Truncate(time.Hour)), endpoint: a.Endpoint, bucket: int64(webhook.LatencyBucket(a.Timings.Total))}
-	if a.Outcome != webhook.Delivered {
-		k.failed = 1
+	switch {
+	case a.Outcome == webhook.NotSent && a.Ends == webhook.Canceled:
+		k.result, k.bucket = canceledResult, 0
+	case a.Outcome == webhook.NotSent && a.Ends != webhook.Failed:
+		return
+	case a.Outcome != webhook.Delivered:
+		k.result = failedResult
 	}
 	t.hours[k]++
 }
 
+// The results by which attempts are counted.
+const (
+	succeededResult int64 = iota
+	failedResult
+	canceledResult
+)
+
 const (
 	addHourOne = `
-		INSERT INTO endpoint_hour (hour, endpoint_id, failed, bucket, attempts) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT (hour, endpoint_id, failed, bucket) DO UPDATE SET attempts = endpoint_hour.attempts + excluded.attempts`
+		INSERT INTO endpoint_hour (hour, endpoint_id, result, bucket, attempts) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (hour, endpoint_id, result, bucket) DO UPDATE SET attempts = endpoint_hour.attempts + excluded.attempts`
 	addHourAll = `
-		INSERT INTO endpoint_hour (hour, endpoint_id, failed, bucket, attempts)
+		INSERT INTO endpoint_hour (hour, endpoint_id, result, bucket, attempts)
 		SELECT * FROM unnest(CAST($1 AS BIGINT[]), CAST($2 AS BYTEA[]), CAST($3 AS BIGINT[]), CAST($4 AS BIGINT[]), CAST($5 AS BIGINT[]))
-		ON CONFLICT (hour, endpoint_id, failed, bucket) DO UPDATE SET attempts = endpoint_hour.attempts + excluded.attempts
+		ON CONFLICT (hour, endpoint_id, result, bucket) DO UPDATE SET attempts = endpoint_hour.attempts + excluded.attempts
 		RETURNING 1`
 )
 
@@ -50,12 +59,12 @@ var hourKinds = []string{"BIGINT", "BYTEA", "BIGINT", "BIGINT", "BIGINT"}
 // each other out.
 func (t *tx) storeHours() error {
 	keys := slices.SortedFunc(maps.Keys(t.hours), func(a, b hourKey) int {
-		return cmp.Or(cmp.Compare(a.hour, b.hour), bytes.Compare(a.endpoint[:], b.endpoint[:]), cmp.Compare(a.failed, b.failed),
+		return cmp.Or(cmp.Compare(a.hour, b.hour), bytes.Compare(a.endpoint[:], b.endpoint[:]), cmp.Compare(a.result, b.result),
 			cmp.Compare(a.bucket, b.bucket))
 	})
 	rows := make([][]any, len(keys))
 	for i, k := range keys {
-		rows[i] = []any{k.hour, key(k.endpoint), k.failed, k.bucket, t.hours[k]}
+		rows[i] = []any{k.hour, key(k.endpoint), k.result, k.bucket, t.hours[k]}
 	}
 	return t.changeRows(addHourOne, addHourAll, hourKinds, rows, func(int) {})
 }
@@ -70,23 +79,27 @@ func (s *Store) EndpointHours(ctx context.Context, endpoint webhook.ID, since ti
 		WITH RECURSIVE h(hour) AS (
 			SELECT CAST($2 AS BIGINT) UNION ALL SELECT hour + 3600000000 FROM h WHERE hour + 3600000000 <= $3
 		)
-		SELECT e.hour, e.failed, e.bucket, e.attempts FROM h JOIN endpoint_hour e ON e.hour = h.hour AND e.endpoint_id = $1
+		SELECT e.hour, e.result, e.bucket, e.attempts FROM h JOIN endpoint_hour e ON e.hour = h.hour AND e.endpoint_id = $1
 		ORDER BY e.hour`,
 		key(endpoint), webhook.Micros(since.Truncate(time.Hour)), time.Now().UnixMicro())
 	var hours []webhook.Hour
 	_, err = collect(rows, err, func(row scanner) (struct{}, error) {
 		var at time.Time
-		var failed, bucket, n int64
-		if err := row.Scan(intoTime{&at}, &failed, &bucket, &n); err != nil {
+		var result, bucket, n int64
+		if err := row.Scan(intoTime{&at}, &result, &bucket, &n); err != nil {
 			return struct{}{}, err
 		}
 		if len(hours) == 0 || !hours[len(hours)-1].At.Equal(at) {
 			hours = append(hours, webhook.Hour{At: at})
 		}
 		h := &hours[len(hours)-1]
-		if failed != 0 {
+		switch result {
+		case canceledResult:
+			h.Canceled += n
+			return struct{}{}, nil
+		case failedResult:
 			h.Failed += n
-		} else {
+		default:
 			h.Succeeded += n
 		}
 		h.Latency[min(max(bucket, 0), webhook.LatencyBuckets-1)] += n

@@ -194,7 +194,7 @@ func (t *tx) answerRepeats(all []*ingestion, answers []error) ([]bool, error) {
 }
 
 var messageSet = newSet("message", "id BYTEA", "application_id BYTEA", "event_id TEXT", "event_type TEXT", "payload BYTEA",
-	"channels TEXT", "tags TEXT", "dataset TEXT", "subject TEXT", "created_at BIGINT", "expires_at BIGINT")
+	"channels TEXT", "tags TEXT", "dataset TEXT", "subject TEXT", "order_key TEXT", "created_at BIGINT", "expires_at BIGINT")
 
 // insertMessages stores messages under new ids and reports which were stored:
 // not those whose event id is taken.
@@ -208,7 +208,7 @@ func (t *tx) insertMessages(all []*ingestion) ([]bool, error) {
 		m.ID = t.s.ids.New(m.CreatedAt)
 		rows[i] = []any{
 			key(m.ID), key(m.Application), optionalText(m.EventID), m.EventType, m.Payload, list(m.Channels), list(m.Tags),
-			optionalText(m.Dataset), optionalText(m.Subject), webhook.Micros(m.CreatedAt), webhook.Micros(m.ExpiresAt),
+			optionalText(m.Dataset), optionalText(m.Subject), optionalText(m.Key), webhook.Micros(m.CreatedAt), webhook.Micros(m.ExpiresAt),
 		}
 	}
 	_, stored, err := t.insert(messageSet, rows)
@@ -263,6 +263,9 @@ func (t *tx) fanOut(all []*ingestion) error {
 		claimed[i].LeaseEnds = lease
 		rows = append(rows, t.deliveryRow(&claimed[i].Delivery))
 	}
+	if err := t.block(waiting); err != nil {
+		return err
+	}
 	for i := range waiting {
 		rows = append(rows, t.deliveryRow(&waiting[i]))
 	}
@@ -273,6 +276,8 @@ func (t *tx) fanOut(all []*ingestion) error {
 	if n < len(rows) {
 		return fmt.Errorf("deliveries of new messages: %w", webhook.ErrConflict)
 	}
-	t.sends, t.waits = append(t.sends, claimed...), append(t.waits, t.gatherAll(waiting)...)
+	t.sends = append(t.sends, claimed...)
+	waiting = slices.DeleteFunc(waiting, func(d webhook.Delivery) bool { return d.Blocked })
+	t.waits = append(t.waits, t.gatherAll(waiting)...)
 	return nil
 }

@@ -11,7 +11,7 @@ import (
 )
 
 const selectMessage = `
-	SELECT id, application_id, event_id, event_type, payload, channels, tags, dataset, subject, created_at, expires_at
+	SELECT id, application_id, event_id, event_type, payload, channels, tags, dataset, subject, order_key, created_at, expires_at
 	FROM message`
 
 func scanMessage(row scanner) (webhook.Message, error) {
@@ -30,6 +30,7 @@ func intoMessage(m *webhook.Message) []any {
 		intoJSON{&m.Tags},
 		intoText{&m.Dataset},
 		intoText{&m.Subject},
+		intoText{&m.Key},
 		intoTime{&m.CreatedAt},
 		intoTime{&m.ExpiresAt},
 	}
@@ -160,7 +161,7 @@ func (s *Store) AttemptedMessages(ctx context.Context, app, endpoint webhook.ID,
 	}
 	bounds, order, args := p.where("id", args)
 	rows, err := s.query(ctx, `
-		SELECT id, application_id, event_id, event_type, payload, channels, tags, dataset, subject, created_at, expires_at,
+		SELECT id, application_id, event_id, event_type, payload, channels, tags, dataset, subject, order_key, created_at, expires_at,
 			`+arrived+`, (SELECT min(d.due_at) FROM delivery d WHERE d.message_id = message.id AND d.endpoint_id = $2), `+lastEnd+`
 		FROM message WHERE application_id = $1 AND `+attempted+conditions+bounds+order, args...)
 	return collect(rows, err, func(row scanner) (AttemptedMessage, error) {

@@ -15,7 +15,7 @@ import (
 func OperationalTypes() []string {
 	return []string{
 		"background_task.finished", "endpoint.created", "endpoint.deleted", "endpoint.disabled", "endpoint.enabled",
-		"endpoint.updated", "message.attempt.exhausted", "message.attempt.failing", "message.attempt.recovered",
+		"endpoint.failing", "endpoint.updated", "message.attempt.exhausted", "message.attempt.failing", "message.attempt.recovered",
 	}
 }
 
@@ -135,6 +135,23 @@ func (t *tx) tellDisabled(e *webhook.Endpoint, failSince time.Time, trigger stri
 		data.FailSince = &failSince
 	}
 	return t.operational(a.Environment, &operationalEvent{"endpoint.disabled", data})
+}
+
+// failingData warns of an endpoint that will be disabled.
+type failingData struct {
+	endpointData
+	FailSince time.Time `json:"failSince"`
+	DisableAt time.Time `json:"disableAt"`
+}
+
+func (t *tx) tellFailing(e *webhook.Endpoint) error {
+	a, err := t.anyApplication(e.Application)
+	if err != nil || a.Operational {
+		return err
+	}
+	return t.operational(a.Environment, &operationalEvent{
+		"endpoint.failing", failingData{endpointDataOf(&a.Application, e), e.FailingSince, t.s.DisablesAt(e)},
+	})
 }
 
 // failingAttempts is after how many failed attempts of a delivery its

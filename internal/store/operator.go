@@ -121,7 +121,7 @@ func (s *Store) SlowestEndpoints(ctx context.Context, since time.Time, limit int
 	since = since.Truncate(time.Hour)
 	rows, err := s.query(ctx, `
 		SELECT h.endpoint_id, a.id, e.url, a.name FROM (
-			SELECT endpoint_id, sum(bucket * attempts) * 1.0 / sum(attempts) AS slowness FROM endpoint_hour WHERE hour >= $1
+			SELECT endpoint_id, sum(bucket * attempts) * 1.0 / sum(attempts) AS slowness FROM endpoint_hour WHERE hour >= $1 AND result < 2
 			GROUP BY endpoint_id HAVING sum(attempts) >= $2
 		) h JOIN endpoint e ON e.id = h.endpoint_id JOIN application a ON a.id = e.application_id
 		WHERE e.deleted_at IS NULL
@@ -152,7 +152,7 @@ func (s *Store) SlowestEndpoints(ctx context.Context, since time.Time, limit int
 // Sent counts the calls of all endpoints since the beginning of an hour.
 func (s *Store) Sent(ctx context.Context, since time.Time) (succeeded, failed int64, err error) {
 	err = s.row(ctx, `
-		SELECT coalesce(sum(CASE WHEN failed = 0 THEN attempts ELSE 0 END), 0), coalesce(sum(CASE WHEN failed = 0 THEN 0 ELSE attempts END), 0)
+		SELECT coalesce(sum(CASE WHEN result = 0 THEN attempts ELSE 0 END), 0), coalesce(sum(CASE WHEN result = 1 THEN attempts ELSE 0 END), 0)
 		FROM endpoint_hour WHERE hour >= $1`, webhook.Micros(since.Truncate(time.Hour))).Scan(&succeeded, &failed)
 	return succeeded, failed, err
 }

@@ -139,7 +139,7 @@ func (s *Store) pollOnce(ctx context.Context, app webhook.ID, from Position, sin
 }
 
 func (s *Store) pollQuery(app webhook.ID, from Position, since time.Time, few int) (query string, args []any) {
-	columns := `SELECT id, application_id, event_id, event_type, payload, channels, tags, dataset, subject, created_at, expires_at, `
+	columns := `SELECT id, application_id, event_id, event_type, payload, channels, tags, dataset, subject, order_key, created_at, expires_at, `
 	floor := webhook.FloorID(since)
 	if slices.Compare(floor[:], from.floor[:]) < 0 {
 		floor = from.floor

@@ -36,12 +36,12 @@ func (t *tx) recordAll(records []*webhook.Record) error {
 		if !held[i] {
 			attempts[i].Ends = webhook.Pending
 		}
-		t.count(&attempts[i])
 	}
 	if err := t.insertAttempts(attempts); err != nil {
 		return err
 	}
 	looked := map[webhook.ID]bool{}
+	var ended []orderKey
 	for i, r := range records {
 		if !held[i] {
 			continue
@@ -51,6 +51,8 @@ func (t *tx) recordAll(records []*webhook.Record) error {
 			if err := t.cancelIfOff(r.Endpoint, looked); err != nil {
 				return err
 			}
+		} else if r.OrderKey != "" {
+			ended = append(ended, orderKey{r.Endpoint, r.OrderKey})
 		}
 		if err := t.followDigest(r); err != nil {
 			return err
@@ -62,7 +64,7 @@ func (t *tx) recordAll(records []*webhook.Record) error {
 			return err
 		}
 	}
-	return nil
+	return t.releaseNext(ended)
 }
 
 // The statements that end a delivery, and that postpone it, if this node still
@@ -149,7 +151,7 @@ func (t *tx) consequences(r *webhook.Record) error {
 	}
 	if r.Healed {
 		t.changed(r.Endpoint)
-		_, err := t.exec(`UPDATE endpoint SET failing_since = 0 WHERE id = $1`, key(r.Endpoint))
+		_, err := t.exec(`UPDATE endpoint SET failing_since = 0, warnings = 0 WHERE id = $1`, key(r.Endpoint))
 		return err
 	}
 	return nil
@@ -162,15 +164,32 @@ func (t *tx) endPlanned(r *webhook.Record) error {
 		Application: r.Application, DeliveryKey: webhook.DeliveryKey{Message: r.Message, Endpoint: r.Endpoint},
 		Outcome: webhook.NotSent, Ends: webhook.Succeeded, URL: r.URL, StartedAt: time.Now(), Error: "A replay succeeded.",
 	}
-	err := t.change(`DELETE FROM delivery WHERE message_id = $1 AND endpoint_id = $2 AND replay = 0 RETURNING calls + 1`,
-		key(a.Message), key(a.Endpoint)).Scan(&a.Number)
+	k := orderKey{endpoint: r.Endpoint}
+	err := t.change(`DELETE FROM delivery WHERE message_id = $1 AND endpoint_id = $2 AND replay = 0 RETURNING calls + 1, order_key`,
+		key(a.Message), key(a.Endpoint)).Scan(&a.Number, intoText{&k.key})
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return t.insertAttempts([]webhook.Attempt{a})
+	if err := t.insertAttempts([]webhook.Attempt{a}); err != nil {
+		return err
+	}
+	return t.releaseNext([]orderKey{k})
+}
+
+// warnings are the parts of the time until an endpoint is disabled after which
+// its owner is warned.
+var warnings = [...]float64{0.5, 0.9}
+
+// DisablesAt is when an endpoint will be disabled unless a delivery succeeds
+// before; zero when it is not about to be.
+func (s *Store) DisablesAt(e *webhook.Endpoint) time.Time {
+	if e.FailingSince.IsZero() || e.Disabled || s.cfg.DisableAfter < 0 {
+		return time.Time{}
+	}
+	return e.FailingSince.Add(s.cfg.DisableAfter)
 }
 
 // failing notes that a delivery has used up its retries, and disables an
@@ -178,6 +197,7 @@ func (t *tx) endPlanned(r *webhook.Record) error {
 func (t *tx) failing(endpoint webhook.ID) error {
 	now := time.Now()
 	var since time.Time
+	var warned int
 	// What failed long ago is forgotten, so that a failure now and then never
 	// disables.
 	forgotten := int64(0)
@@ -185,9 +205,10 @@ func (t *tx) failing(endpoint webhook.ID) error {
 		forgotten = now.Add(-2 * after).UnixMicro()
 	}
 	err := t.change(`
-		UPDATE endpoint SET failing_since = CASE WHEN failing_since <= $3 THEN $2 ELSE failing_since END
-		WHERE id = $1 AND deleted_at IS NULL AND NOT disabled RETURNING failing_since`,
-		key(endpoint), now.UnixMicro(), forgotten).Scan(intoTime{&since})
+		UPDATE endpoint SET failing_since = CASE WHEN failing_since <= $3 THEN $2 ELSE failing_since END,
+			warnings = CASE WHEN failing_since <= $3 THEN 0 ELSE warnings END
+		WHERE id = $1 AND deleted_at IS NULL AND NOT disabled RETURNING failing_since, warnings`,
+		key(endpoint), now.UnixMicro(), forgotten).Scan(intoTime{&since}, &warned)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil
@@ -197,7 +218,29 @@ func (t *tx) failing(endpoint webhook.ID) error {
 		return t.disable(endpoint, fmt.Sprintf("Nothing but failures since %s.", since.Format("2 January 2006 15:04 UTC")), since)
 	}
 	t.changed(endpoint)
-	return nil
+	return t.warn(endpoint, now, now.Sub(since), warned)
+}
+
+// warn tells the owner of an endpoint that has failed for so long that it will
+// be disabled, once for each of the warnings.
+func (t *tx) warn(endpoint webhook.ID, now time.Time, failing time.Duration, warned int) error {
+	due := 0
+	for _, part := range warnings {
+		if t.s.cfg.DisableAfter > 0 && failing >= time.Duration(part*float64(t.s.cfg.DisableAfter)) {
+			due++
+		}
+	}
+	if due <= warned {
+		return nil
+	}
+	if _, err := t.exec(`UPDATE endpoint SET warnings = $2, updated_at = $3 WHERE id = $1`, key(endpoint), due, now.UnixMicro()); err != nil {
+		return err
+	}
+	e, err := t.s.scanEndpoint(t.row(selectEndpoint+` WHERE id = $1`, key(endpoint)))
+	if err != nil {
+		return err
+	}
+	return t.tellFailing(e)
 }
 
 // disable switches an endpoint off for a reason that its owner will read. What

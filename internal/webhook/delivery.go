@@ -71,6 +71,11 @@ type Delivery struct {
 	// HeldSince is when a receiver first asked to wait (Retry-After) without
 	// having used up a step; zero when none did since the last step.
 	HeldSince time.Time
+	// OrderKey is what it shares with the deliveries to the same endpoint that
+	// it is ordered with; empty when it is not ordered. Blocked says that an
+	// earlier one of them is still open.
+	OrderKey string
+	Blocked  bool
 	// Claim is the fence: only the holder of the latest claim may record an
 	// outcome.
 	Claim int64
@@ -156,6 +161,8 @@ type Record struct {
 	Attempts  int
 	Calls     int
 	HeldSince time.Time
+	// OrderKey is the delivery's.
+	OrderKey string
 	// Disable says why the endpoint is to be disabled; empty when it is not.
 	Disable string
 	// Healed means that the endpoint had been failing until this success.

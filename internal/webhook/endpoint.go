@@ -31,6 +31,14 @@ type Endpoint struct {
 	Kind Kind
 	// Digest says whether its events are gathered and told together.
 	Digest Digest
+	// Order says by what its messages are delivered one after the other.
+	Order Order
+	// Paused endpoints hold what is for them. ResumedAt is when the last pause
+	// ended; what was held then is released at ReleaseRate messages a second, 0
+	// being as fast as it goes.
+	Paused      bool
+	ResumedAt   time.Time
+	ReleaseRate int
 	// Headers are sent with each call, in this order; names keep their case.
 	Headers  []Header
 	Metadata map[string]string
@@ -51,6 +59,9 @@ type Endpoint struct {
 	// FailingSince is when the first of an unbroken row of exhausted
 	// deliveries ended; zero while all is well.
 	FailingSince time.Time
+	// Warnings counts how often its owner was warned, since then, that it will
+	// be disabled.
+	Warnings int
 }
 
 // Header is a custom header of an endpoint.

@@ -9,8 +9,9 @@ import (
 type Hour struct {
 	// At is when the hour began.
 	At time.Time
-	// Succeeded and Failed count calls by whether they delivered.
-	Succeeded, Failed int64
+	// Succeeded and Failed count calls by whether they delivered, Canceled
+	// deliveries that were given up.
+	Succeeded, Failed, Canceled int64
 	// Latency counts all of them by how long they took; see LatencyBucket.
 	Latency [LatencyBuckets]int64
 }

@@ -19,7 +19,9 @@ type Message struct {
 	Dataset string
 	// Subject is the name of the sample that a registry event is about; empty
 	// when it is about none.
-	Subject   string
+	Subject string
+	// Key is what endpoints with the order PerKey go by; empty for none.
+	Key       string
 	CreatedAt time.Time
 	// ExpiresAt is when the payload is dropped; zero when it is kept for as long
 	// as the message.

@@ -31,6 +31,9 @@ type endpointOut struct {
 	Filter         *webhook.Filter `json:"filter"`
 	Kind           string          `json:"kind"`
 	Digest         *digestOut      `json:"digest"`
+	Order          *string         `json:"order"`
+	Paused         bool            `json:"paused"`
+	ReleaseRate    *int            `json:"releaseRate"`
 	DisabledReason *string         `json:"disabledReason"`
 }
 
@@ -40,6 +43,7 @@ func endpointOf(e *webhook.Endpoint) endpointOut {
 		Disabled: e.Disabled, EventTypes: e.EventTypes, FilterTypes: e.EventTypes, Channels: e.Channels, Metadata: e.Metadata,
 		RateLimit: orNull(e.Throttle), ThrottleRate: orNull(e.Throttle), CreatedAt: e.CreatedAt, UpdatedAt: e.UpdatedAt,
 		Datasets: e.Datasets, Filter: e.Filter, Kind: e.Kind.String(), Digest: digestOf(e.Digest), DisabledReason: orNull(e.DisabledReason),
+		Order: orNull(string(e.Order)), Paused: e.Paused, ReleaseRate: orNull(e.ReleaseRate),
 	}
 }
 
@@ -90,6 +94,7 @@ var (
 	endpointFields = []field{
 		urlField, descriptionField, disabledField, uidField("uid", webhook.EndpointID, "Your own id of the endpoint, unique in the application."),
 		versionField, filterField, channelsField, metadataField, throttleField, datasetsField, conditionField, kindField, digestField,
+		orderingField, pausedField, releaseField,
 	}
 	newEndpointFields   = append(slices.Clone(endpointFields), secretField, headersField)
 	patchEndpointFields = append(optional(endpointFields), secretField)
@@ -212,6 +217,7 @@ func fillEndpoint(e *webhook.Endpoint, v values) {
 		e.Datasets = get[[]string](v, "datasets")
 	}
 	fillKind(e, v)
+	fillOrder(e, v)
 }
 
 // newSecret makes the key of an endpoint that brings none.

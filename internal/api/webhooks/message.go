@@ -20,6 +20,7 @@ type messageOut struct {
 	Payload   json.RawMessage `json:"payload"`
 	Channels  []string        `json:"channels"`
 	Tags      []string        `json:"tags"`
+	OrderKey  *string         `json:"orderKey,omitempty"`
 	DeliverAt *time.Time      `json:"deliverAt"`
 	Timestamp time.Time       `json:"timestamp"`
 }
@@ -32,7 +33,7 @@ var (
 func messageOf(m *webhook.Message, withContent bool) messageOut {
 	out := messageOut{
 		ID: webhook.MessageID.Format(m.ID), EventID: orNull(m.EventID), EventType: m.EventType, Payload: noPayload,
-		Channels: m.Channels, Tags: m.Tags, Timestamp: m.CreatedAt,
+		Channels: m.Channels, Tags: m.Tags, OrderKey: orNull(m.Key), Timestamp: m.CreatedAt,
 	}
 	if withContent {
 		out.Payload = payloadOf(m)
@@ -74,6 +75,7 @@ var messageFields = []field{
 		name: "transformationsParams", kind: object, nullable: true, doc: "rawPayload is sent in place of the payload.",
 		fields: []field{{name: "rawPayload", kind: text, nullable: true, doc: "The body, as text."}},
 	},
+	keyField,
 	inlineField,
 }
 
@@ -151,6 +153,7 @@ func (r *request) newMessage(v values, loc ...string) (*webhook.Message, error) 
 	m := &webhook.Message{
 		Application: r.app.ID, EventID: get[string](v, "eventId"), EventType: get[string](v, "eventType"),
 		Payload: get[json.RawMessage](v, "payload"), Channels: get[[]string](v, "channels"), Tags: get[[]string](v, "tags"),
+		Key: get[string](v, "orderKey"),
 	}
 	raw, isRaw := get[values](v, "transformationsParams")["rawPayload"].(string)
 	if isRaw {

@@ -128,6 +128,11 @@ CREATE TABLE endpoint (
     disabled_at     BIGINT NOT NULL,
     secrets         BYTEA NOT NULL, -- sealed
     failing_since   BIGINT NOT NULL,
+    warnings        BIGINT NOT NULL,
+    order_by        TEXT NOT NULL, -- '', 'dataset' or 'key'
+    paused          BOOLEAN NOT NULL,
+    resumed_at      BIGINT NOT NULL,
+    release_rate    BIGINT NOT NULL,
     created_at      BIGINT NOT NULL,
     updated_at      BIGINT NOT NULL,
     deleted_at      BIGINT
@@ -163,6 +168,7 @@ CREATE TABLE message (
     tags           TEXT,
     dataset        TEXT,
     subject        TEXT, -- the name of the sample that it is about
+    order_key      TEXT, -- the producer's own
     created_at     BIGINT NOT NULL,
     expires_at     BIGINT NOT NULL, -- when the payload is dropped; 0 for with its row
     /*postgres: -- Ids are made before the commit, and commits come in any order: readers
@@ -201,15 +207,14 @@ CREATE TABLE attempt (
 CREATE INDEX attempt_message ON attempt (message_id, endpoint_id, id);
 CREATE INDEX attempt_endpoint ON attempt (endpoint_id, id);
 
--- Attempts counted by hour, endpoint, whether they succeeded, and how long they
--- took: bucket n ends at 2^(n/2) times 0.1 ms.
+-- Attempts counted by hour, endpoint, what came of them, and how long they took: bucket n ends at 2^(n/2) times 0.1 ms.
 CREATE TABLE endpoint_hour (
     hour        BIGINT NOT NULL, -- when it began, in microseconds
     endpoint_id BYTEA NOT NULL,
-    failed      BIGINT NOT NULL, -- 0 or 1
+    result      BIGINT NOT NULL, -- 0 succeeded, 1 failed, 2 canceled
     bucket      BIGINT NOT NULL,
     attempts    BIGINT NOT NULL,
-    PRIMARY KEY (hour, endpoint_id, failed, bucket)
+    PRIMARY KEY (hour, endpoint_id, result, bucket)
 ) /*sqlite: WITHOUT ROWID */;
 
 -- The queue: open deliveries only, so that it stays small whatever history
@@ -223,8 +228,10 @@ CREATE TABLE delivery (
     application_id BYTEA NOT NULL,
     -- 0 for first attempts, which an endpoint that rests does not get; 1 for
     -- retries and replays, which keep their times; 2 for what is gathered until
-    -- a digest is made of it; 3 for what waits for the end of its digest
+    -- a digest is made of it; 3 for what waits for the end of its digest; 4 for
+    -- what waits until an earlier delivery with its order_key has ended
     lane           SMALLINT NOT NULL,
+    order_key      TEXT,
     attempts       BIGINT NOT NULL,
     calls          BIGINT NOT NULL,
     created_at     BIGINT NOT NULL,
@@ -235,6 +242,7 @@ CREATE TABLE delivery (
     lease_until    BIGINT NOT NULL,
     PRIMARY KEY (message_id, endpoint_id, replay)
 ) /*sqlite: WITHOUT ROWID */;
+CREATE INDEX delivery_order ON delivery (endpoint_id, order_key, message_id) WHERE order_key IS NOT NULL;
 CREATE INDEX delivery_waiting ON delivery (endpoint_id, lane, due_at) WHERE owner IS NULL;
 CREATE INDEX delivery_gathered ON delivery (due_at) WHERE lane = 2;
 /*postgres: CREATE INDEX delivery_lease ON delivery (lease_until) WHERE owner IS NOT NULL; */
