@@ -101,7 +101,7 @@ func (q *Search) payloadFor(column string) string {
 func (s *Store) SearchMessages(ctx context.Context, app webhook.ID, q Search, p Page) (Found[webhook.Message], error) {
 	bounds, order, args := q.depth(p).where("id", []any{key(app)})
 	rows, err := s.query(ctx, `
-		SELECT id, application_id, event_id, event_type, `+q.payloadFor("payload")+`, channels, tags, dataset, subject, created_at, expires_at
+		SELECT id, application_id, event_id, event_type, `+q.payloadFor("payload")+`, channels, tags, dataset, subject, order_key, created_at, expires_at
 		FROM message WHERE application_id = $1`+bounds+order, args...)
 	f, err := search(rows, err, func(row scanner) (webhook.Message, webhook.ID, bool, error) {
 		m, err := scanMessage(row)
@@ -195,7 +195,7 @@ func (s *Store) EachMessage(ctx context.Context, app webhook.ID, since time.Time
 		payload = "payload"
 	}
 	rows, err := s.query(ctx, `
-		SELECT id, application_id, event_id, event_type, `+payload+`, channels, tags, dataset, subject, created_at, expires_at
+		SELECT id, application_id, event_id, event_type, `+payload+`, channels, tags, dataset, subject, order_key, created_at, expires_at
 		FROM message WHERE application_id = $1 AND id >= $2 ORDER BY id DESC LIMIT $3`, key(app), key(webhook.FloorID(since)), SearchDepth+1)
 	n := 0
 	_, err = search(rows, err, func(row scanner) (struct{}, webhook.ID, bool, error) {
