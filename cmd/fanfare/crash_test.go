@@ -1,132 +1,156 @@
 package main
 
 import (
+	"fanfare/internal/pgtest"
 	"fanfare/internal/store/storetest"
-	"fmt"
+	"math/rand/v2"
 	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
+	"time"
 )
 
-// TestKillingTheNodeLosesNothing changes samples from several sides while the
-// node is killed, again and again, at moments that chance picks. Then it
-// accounts for every change: what was accepted is there and its event arrived;
-// what is there has one event; and an event that arrived twice is the same
-// message with the same bytes.
-func TestKillingTheNodeLosesNothing(t *testing.T) {
-	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
-		const rounds, workers, perRound = 5, 4, 60
-		in := install(t, url, []string{"jane"}, "-retry-schedule", "100ms,200ms,400ms,800ms,2s,5s,5s,5s",
-			"-request-timeout", "1s") // what a dead node had claimed on PostgreSQL comes free after 2 of these and 30 s
-		r := newReceiver(t)
-		in.start()
-		in.endpoint("jane", r)
-		in.must("jane", http.MethodPost, "/user/datasets/", `{"name":"flowers"}`)
+// quickRetries are settings under which a test sees the end of every delivery.
+// What a dead node had claimed on PostgreSQL comes free after two timeouts and
+// 30 s.
+var quickRetries = []string{"-retry-schedule", "100ms,200ms,400ms,800ms,2s,5s,5s,5s,5s,5s,5s", "-request-timeout", "1s"}
 
-		var accepted sync.Map // name → nothing
-		var count atomic.Int64
-		for round := range rounds {
-			if round > 0 {
-				in.start()
-			}
-			target := int64((round + 1) * perRound)
-			reached := make(chan struct{})
-			var once sync.Once
-			var group sync.WaitGroup
-			for worker := range workers {
-				group.Go(func() {
-					for n := 0; ; n++ {
-						name := fmt.Sprintf("sample-%d-%d-%d", round, worker, n)
-						status, _, err := in.call("jane", http.MethodPost, "/datasets/jane/flowers/samples/",
-							fmt.Sprintf(`{"name":%q,"attributes":null}`, name))
-						if err != nil {
-							return // the node is dead; this change may or may not have been made
-						}
-						if status != http.StatusCreated {
-							t.Errorf("%s: %d", name, status)
-							return
-						}
-						accepted.Store(name, true)
-						if count.Add(1) >= target {
-							once.Do(func() { close(reached) })
-						}
-					}
-				})
-			}
-			<-reached
-			in.kill()
-			group.Wait()
-		}
-		in.start()
-
-		stored := map[string]bool{}
-		for page := 1; ; page++ {
-			names := in.names(page)
-			for _, name := range names {
-				stored[name] = true
-			}
-			if len(names) == 0 {
-				break
-			}
-		}
-		accepted.Range(func(name, _ any) bool {
-			if !stored[fmt.Sprint(name)] {
-				t.Errorf("%s was accepted and is lost", name)
-			}
-			return true
-		})
-		created := func(name string) string { return "Sample " + name + " created in" }
-		r.wait(t, "the event of every sample", func() bool {
-			for name := range stored {
-				if len(r.find(created(name))) == 0 {
-					return false
-				}
-			}
-			return true
-		})
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		for name := range stored {
-			if ids := r.find(created(name)); len(ids) != 1 {
-				t.Errorf("%s has %d events", name, len(ids))
-			}
-		}
-		twice := 0
-		for id, bodies := range r.bodies {
-			twice += len(bodies) - 1
-			for _, body := range bodies[1:] {
-				if body != bodies[0] {
-					t.Errorf("message %s came with other bytes", id)
-				}
-			}
-			if name, ok := strings.CutPrefix(bodies[0], `{"event_type":"sample.created"`); ok && !anyOf(stored, name) {
-				t.Errorf("an event without its change: %s", bodies[0])
-			}
-		}
-		if r.forged > 0 {
-			t.Errorf("%d signatures were wrong", r.forged)
-		}
-		t.Logf("%d samples, %d messages, %d of them sent again after a kill", len(stored), len(r.bodies), twice)
-	})
-}
-
-func anyOf(names map[string]bool, body string) bool {
-	_, rest, _ := strings.Cut(body, `"text":"Sample `)
-	name, _, _ := strings.Cut(rest, " ")
-	return names[name]
-}
-
-func TestSIGTERMDrainsAndExitsWithZero(t *testing.T) {
-	t.Parallel()
-	in := install(t, storetest.SQLite(t), []string{"jane"})
+// loaded starts a node with clients at work, if onDisk on a disk that can fail.
+func loaded(t *testing.T, url string, onDisk bool) (*installation, *receiver, *load) {
+	t.Helper()
+	in := install(t, url, []string{"jane"}, quickRetries...)
+	words := strings.Fields(run(t, "", in.with("token", "create")...))
 	r := newReceiver(t)
+	if onDisk {
+		in.disk = filepath.Dir(strings.TrimPrefix(url, "sqlite:"))
+	}
 	in.start()
 	in.endpoint("jane", r)
 	in.must("jane", http.MethodPost, "/user/datasets/", `{"name":"flowers"}`)
-	r.wait(t, "the event", r.has("Dataset jane/flowers created."))
+	return in, r, begin(in, words[len(words)-1])
+}
+
+// times is how often something is done: few times by default, and many with
+// `make crash`.
+func times(t *testing.T, few int) int {
+	t.Helper()
+	if n, err := strconv.Atoi(os.Getenv("FANFARE_CRASHES")); err == nil {
+		return n
+	}
+	return few
+}
+
+// chance lets the clients work for a while that nobody can foresee.
+func (l *load) chance() { l.rest(time.Duration(rand.Int64N(int64(150 * time.Millisecond)))) }
+
+// TestKillingTheNodeLosesNothing kills the node again and again, at moments
+// that chance picks, while clients send events and change samples. Then it
+// accounts for everything: what was accepted is there and has arrived; what is
+// there has one event; and what arrived twice is the same message with the same
+// bytes, and a node had died in between.
+func TestKillingTheNodeLosesNothing(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		t.Parallel()
+		in, r, l := loaded(t, url, false)
+		for range times(t, 10) {
+			l.reached(t, l.accepted()+10)
+			l.chance()
+			l.dies(in.kill)
+			in.start()
+		}
+		l.reached(t, l.accepted()+10)
+		l.end()
+		l.account(t, r)
+	})
+}
+
+// TestCuttingThePowerLosesNothing does the same with a disk that loses, in part
+// or whole, what was not synced.
+func TestCuttingThePowerLosesNothing(t *testing.T) {
+	t.Parallel()
+	in, r, l := loaded(t, storetest.SQLite(t), true)
+	for range times(t, 8) {
+		l.reached(t, l.accepted()+10)
+		l.chance()
+		l.dies(in.cutPower)
+		in.start()
+	}
+	l.reached(t, l.accepted()+10)
+	l.end()
+	l.account(t, r)
+}
+
+// TestAFullDiskRefusesAndRecovers fills the disk under load: what cannot be
+// stored is refused with 503 and Retry-After and leaves nothing behind, and all
+// goes on when there is room again.
+func TestAFullDiskRefusesAndRecovers(t *testing.T) {
+	t.Parallel()
+	in, r, l := loaded(t, storetest.SQLite(t), true)
+	for range times(t, 3) {
+		l.reached(t, l.accepted()+10)
+		in.toggleFull()
+		refused := func() int {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			return l.statuses[http.StatusServiceUnavailable]
+		}
+		for before, end := refused(), time.Now().Add(patience); refused() < before+10; {
+			if time.Now().After(end) {
+				t.Fatalf("a full disk refuses nothing: answers %v", l.statuses)
+			}
+			l.rest(5 * time.Millisecond)
+		}
+		l.chance()
+		in.toggleFull()
+	}
+	l.reached(t, l.accepted()+10)
+	l.end()
+	l.account(t, r)
+	l.onlyRefused(t)
+}
+
+// TestSIGTERMDrainsAndExitsWithZero stops the node under load: it exits with 0,
+// and nothing is lost or comes twice.
+func TestSIGTERMDrainsAndExitsWithZero(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		t.Parallel()
+		in, r, l := loaded(t, url, false)
+		for range times(t, 4) {
+			l.reached(t, l.accepted()+10)
+			l.chance()
+			if code := in.terminate(); code != 0 {
+				t.Errorf("exit code %d", code)
+			}
+			in.start()
+		}
+		l.reached(t, l.accepted()+10)
+		l.end()
+		l.account(t, r) // no death explains anything here
+	})
+}
+
+// TestKillingPostgreSQLLosesNothing kills the database server under a node that
+// goes on, and starts it again.
+func TestKillingPostgreSQLLosesNothing(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Own(t)
+	in, r, l := loaded(t, db.URL, false)
+	for range times(t, 3) {
+		l.reached(t, l.accepted()+10)
+		l.chance()
+		db.Kill(t)
+		l.rest(100 * time.Millisecond)
+		db.Start(t)
+	}
+	l.reached(t, l.accepted()+10)
+	l.end()
+	l.account(t, r)
+	l.onlyRefused(t)
 	if code := in.terminate(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}

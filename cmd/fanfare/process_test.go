@@ -30,6 +30,9 @@ const runMain = "FANFARE_TEST_RUN_MAIN"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(runMain) == "1" {
+		if dir := os.Getenv(runOnDisk); dir != "" {
+			insertDisk(dir)
+		}
 		main()
 	}
 	os.Exit(m.Run())
@@ -65,6 +68,9 @@ type installation struct {
 	flags    []string
 	keys     map[string]string
 	node     *exec.Cmd
+	// disk, unless empty, is the directory whose files are the disk that the
+	// node runs on; see insertDisk.
+	disk string
 }
 
 // password is that of every account in these tests.
@@ -100,6 +106,9 @@ func (in *installation) start() {
 	in.t.Helper()
 	in.node = fanfare(context.Background(), in.with(append([]string{"serve", "-listen", in.listen}, in.flags...)...)...)
 	in.node.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if in.disk != "" {
+		in.node.Env = append(in.node.Env, runOnDisk+"="+in.disk)
+	}
 	log, err := in.node.StderrPipe()
 	if err != nil {
 		in.t.Fatal(err)
@@ -187,13 +196,14 @@ type receiver struct {
 	secret  string
 	failing bool
 	bodies  map[string][]string // by message id
+	came    map[string][]time.Time
 	calls   int
 	forged  int
 }
 
 func newReceiver(t *testing.T) *receiver {
 	t.Helper()
-	r := &receiver{bodies: map[string][]string{}}
+	r := &receiver{bodies: map[string][]string{}, came: map[string][]time.Time{}}
 	r.arrived = sync.NewCond(&r.mu)
 	r.Server = httptest.NewServer(r)
 	t.Cleanup(r.Close)
@@ -227,6 +237,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	id := req.Header.Get("Webhook-Id")
 	r.bodies[id] = append(r.bodies[id], string(body))
+	r.came[id] = append(r.came[id], time.Now())
 	w.WriteHeader(http.StatusNoContent)
 }
 

@@ -16,10 +16,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -31,7 +33,7 @@ func URL(t testing.TB) string {
 	t.Helper()
 	s, err := start()
 	if errors.Is(err, errMissing) {
-		harness.Missing(t, "PostgreSQL is not installed: apt-get install postgresql, or set PG_BIN to its bin directory")
+		harness.Missing(t, missing)
 	}
 	if err != nil {
 		t.Fatalf("start PostgreSQL: %v", err)
@@ -48,6 +50,9 @@ func URL(t testing.TB) string {
 	return s.url(name)
 }
 
+// missing is what whoever lacks PostgreSQL is told.
+const missing = "PostgreSQL is not installed: apt-get install postgresql, or set PG_BIN to its bin directory"
+
 var errMissing = errors.New("not installed")
 
 type server struct {
@@ -62,6 +67,28 @@ func (s *server) url(database string) string {
 }
 
 var start = sync.OnceValues(func() (*server, error) {
+	c, err := newCluster()
+	if err != nil {
+		return nil, err
+	}
+	// Durability is what the store's crash tests on SQLite are about; here
+	// fsync would only cost time.
+	if err := c.start("-c fsync=off"); err != nil {
+		_ = os.RemoveAll(c.dir)
+		return nil, err
+	}
+	stop, err := c.afterExit()
+	return &server{port: c.port, stop: stop}, err
+})
+
+// cluster is a directory with the data of a PostgreSQL server.
+type cluster struct {
+	bin, dir string
+	port     int
+	as       *syscall.Credential
+}
+
+func newCluster() (*cluster, error) {
 	bin, err := binaries()
 	if err != nil {
 		return nil, err
@@ -83,28 +110,97 @@ var start = sync.OnceValues(func() (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	data := filepath.Join(dir, "data")
-	// Durability is what the store's crash tests on SQLite are about; here
-	// fsync would only cost time.
-	for _, args := range [][]string{
-		{"initdb", "-D", data, "-U", "fanfare", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"},
-		{
-			"pg_ctl", "-D", data, "-l", filepath.Join(dir, "log"), "-w", "-s", "-t", "60",
-			"-o", fmt.Sprintf("-p %d -k %s -h 127.0.0.1 -c fsync=off -c max_connections=200", port, dir), "start",
-		},
-	} {
-		cmd := exec.Command(filepath.Join(bin, args[0]), args[1:]...) //nolint:gosec // PostgreSQL's own programs; they serve every test of the process
-		cmd.Dir = dir
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: as}
-		if out, err := cmd.CombinedOutput(); err != nil {
-			log, _ := os.ReadFile(filepath.Join(dir, "log")) //nolint:gosec // our own directory
-			_ = os.RemoveAll(dir)
-			return nil, fmt.Errorf("%s: %w: %s%s", args[0], err, out, log)
+	c := &cluster{bin: bin, dir: dir, port: port, as: as}
+	err = c.run("initdb", "-D", c.data(), "-U", "fanfare", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+	return c, err
+}
+
+func (c *cluster) data() string { return filepath.Join(c.dir, "data") }
+
+func (c *cluster) start(settings string) error {
+	return c.run("pg_ctl", "-D", c.data(), "-l", filepath.Join(c.dir, "log"), "-w", "-s", "-t", "60",
+		"-o", fmt.Sprintf("-p %d -k %s -h 127.0.0.1 -c max_connections=200 %s", c.port, c.dir, settings), "start")
+}
+
+func (c *cluster) run(program string, args ...string) error {
+	cmd := exec.Command(filepath.Join(c.bin, program), args...) //nolint:gosec,noctx // PostgreSQL's own programs; they serve every test of the process
+	cmd.Dir = c.dir
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: c.as}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		log, _ := os.ReadFile(filepath.Join(c.dir, "log")) //nolint:gosec // our own directory
+		return fmt.Errorf("%s: %w: %s%s", program, err, out, log)
+	}
+	return nil
+}
+
+func (c *cluster) afterExit() (stop func() error, err error) {
+	return harness.AfterExit(c.as, `"$1/pg_ctl" -D "$2/data" -m immediate -s stop; rm -rf "$2"`, c.bin, c.dir)
+}
+
+// Server is a PostgreSQL of a test's own, which it may kill.
+type Server struct {
+	// URL names an empty database.
+	URL string
+	c   *cluster
+}
+
+// Own starts a server that lasts as long as the test and keeps what it has
+// committed when it is killed.
+func Own(t testing.TB) *Server {
+	t.Helper()
+	c, err := newCluster()
+	if errors.Is(err, errMissing) {
+		harness.Missing(t, missing)
+	}
+	if err != nil {
+		t.Fatalf("make a PostgreSQL: %v", err)
+	}
+	s := &Server{URL: (&server{port: c.port}).url("postgres"), c: c}
+	s.Start(t)
+	stop, err := c.afterExit()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = stop() }) // the server may be dead
+	return s
+}
+
+// Start starts the server. After a kill that may take more than one try: the
+// kernel takes a moment to free what the last one had.
+func (s *Server) Start(t testing.TB) {
+	t.Helper()
+	var err error
+	for range 20 {
+		if err = s.c.start(""); err == nil {
+			return
+		}
+		<-time.After(100 * time.Millisecond)
+	}
+	t.Fatalf("start PostgreSQL: %v", err)
+}
+
+// Kill ends the server and all its processes at once, without a word.
+func (s *Server) Kill(t testing.TB) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(s.c.data(), "postmaster.pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, _, _ := strings.Cut(string(text), "\n")
+	pid, err := strconv.Atoi(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, word := range append([]string{first}, strings.Fields(string(children))...) {
+		if pid, err := strconv.Atoi(word); err == nil {
+			_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended by itself
 		}
 	}
-	stop, err := harness.AfterExit(as, `"$1/pg_ctl" -D "$2/data" -m immediate -s stop; rm -rf "$2"`, bin, dir)
-	return &server{port: port, stop: stop}, err
-})
+}
 
 // binaries finds the directory of initdb and pg_ctl, which Debian keeps out of
 // the PATH.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fanfare/internal/webhook"
 	"fmt"
+	"io"
 	"net"
 	"regexp"
 	"strings"
@@ -122,7 +123,10 @@ func isUnavailable(err error) bool {
 	if _, ok := errors.AsType[net.Error](err); ok {
 		return true
 	}
-	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, net.ErrClosed)
+	// A server that dies says nothing more: to the driver that is the end of a
+	// file.
+	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF)
 }
 
 // translate turns a driver's error into one of the kinds that callers know.

@@ -1,9 +1,12 @@
 package disktest
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -107,6 +110,41 @@ func (i *Image) Disk(dir string) *Disk {
 	return d
 }
 
+// Load reads an image from the files of a directory of the host.
+func Load(dir string) (*Image, error) {
+	i := &Image{files: map[string][]byte{}}
+	for _, name := range []string{database, database + "-wal"} {
+		data, err := os.ReadFile(filepath.Join(dir, name)) //nolint:gosec // the test's own directory
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		i.files[name] = data
+	}
+	return i, nil
+}
+
+// Save writes the image to a directory of the host.
+func (i *Image) Save(dir string) error {
+	for _, name := range []string{database, database + "-wal"} {
+		path := filepath.Join(dir, name)
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if data, ok := i.files[name]; ok {
+			if err := os.WriteFile(path, data, 0o600); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// database is the name of the one database on a disk.
+const database = "fanfare.db"
+
 // disks are the disks in use, by directory.
 var disks sync.Map
 
@@ -121,7 +159,7 @@ func find(path string) (*Disk, string) {
 }
 
 // URL names a database on the disk for store.Open.
-func (d *Disk) URL() string { return "sqlite:" + filepath.Join(d.dir, "fanfare.db") }
+func (d *Disk) URL() string { return "sqlite:" + filepath.Join(d.dir, database) }
 
 // Remove forgets the disk. Nobody may use it any more.
 func (d *Disk) Remove() { disks.CompareAndDelete(d.dir, d) }
