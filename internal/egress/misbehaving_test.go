@@ -113,6 +113,7 @@ var verdicts = map[string]verdict{
 	"closes while idle over TLS":                    delivered,
 	"hangs before the headers over TLS":             noAnswer,
 	"resets in the body over TLS":                   closed.with(200),
+	"goes away while idle over HTTP/2":              delivered,
 	"goes away before the answer over HTTP/2":       broke2,
 	"calms us down over HTTP/2":                     broke2,
 	"resets the stream over HTTP/2":                 broke2,

@@ -3,8 +3,11 @@ package egress_test
 import (
 	"context"
 	"errors"
+	"fanfare/internal/dispatch"
 	"fanfare/internal/egress"
 	"fanfare/internal/receivertest"
+	"fanfare/internal/signature"
+	"fanfare/internal/webhook"
 	"net"
 	"net/http"
 	"runtime"
@@ -200,5 +203,71 @@ func TestACanceledCallEndsAtOnceWithItsCause(t *testing.T) {
 				t.Errorf("%q (%v)", egress.Class(err), err)
 			}
 		})
+	}
+}
+
+func TestAConnectionThatWasClosedWhileIdleCostsNoDelivery(t *testing.T) {
+	for name, tt := range map[string]struct {
+		tls   bool
+		serve func(*receivertest.Conn)
+	}{
+		"HTTP/1.1": {false, receivertest.Closing(answerOK)},
+		"TLS":      {true, receivertest.Secure(receivertest.Good, nil, receivertest.Closing(answerOK))},
+		"HTTP/2":   {true, receivertest.Leaving2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := receivertest.Start(t, tt.serve)
+			to := &webhook.Endpoint{URL: r.URL(tt.tls), Secrets: []webhook.Secret{{Key: signature.NewSecret()}}}
+			caller := dispatch.NewHTTPCaller(client(t, time.Minute), "1.2.3", signature.Both)
+			// Now and then it is closed in the moment in which it is used.
+			for range 100 {
+				if a, _ := caller.Call(t.Context(), to, &webhook.Job{Payload: []byte("{}")}); a.Outcome != webhook.Delivered {
+					t.Fatalf("outcome %d: %s", a.Outcome, a.Error)
+				}
+			}
+		})
+	}
+}
+
+func TestAReceiverMayChangeTheProtocolItSpeaks(t *testing.T) {
+	over1 := receivertest.Secure(receivertest.Good, []string{"http/1.1"}, receivertest.Healthy)
+	for name, serve := range map[string][]func(*receivertest.Conn){
+		"from HTTP/2 to HTTP/1.1": {receivertest.Leaving2, over1},
+		"from HTTP/1.1 to HTTP/2": {receivertest.Secure(receivertest.Good, nil, receivertest.Closing(answerOK)), receivertest.Healthy2},
+		"to and fro":              {receivertest.Leaving2, receivertest.Secure(receivertest.Good, nil, receivertest.Closing(answerOK)), receivertest.Leaving2, over1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := receivertest.Start(t, serve...)
+			c := client(t, time.Minute)
+			for range 6 {
+				res, err := c.Do(t.Context(), request(t, r.URL(true), "{}"))
+				if egress.Retryable(err) {
+					res, err = c.Do(t.Context(), request(t, r.URL(true), "{}"))
+				}
+				if err != nil || string(res.Body) != "ok" {
+					t.Fatalf("%s (%v)", res.Body, err)
+				}
+			}
+		})
+	}
+}
+
+func TestManyCallsToANewReceiverShareOneConnectionOfHTTP2InTheEnd(t *testing.T) {
+	r := receivertest.Start(t, receivertest.Healthy2)
+	c := client(t, time.Minute)
+	var calls sync.WaitGroup
+	for range 30 {
+		calls.Go(func() {
+			if res, err := c.Do(t.Context(), request(t, r.URL(true), "{}")); err != nil || string(res.Body) != "ok" {
+				t.Errorf("%s (%v)", res.Body, err)
+			}
+		})
+	}
+	calls.Wait()
+	for r.Open() > 1 { // until those that nobody needed are closed
+		runtime.Gosched()
+	}
+	if c.Idle() != 0 {
+		t.Errorf("%d connections of HTTP/1.1", c.Idle())
 	}
 }

@@ -116,6 +116,15 @@ func Healthy2(c *Conn) {
 	}))(c)
 }
 
+// Leaving2 answers a request over HTTP/2, says that it takes no more, and
+// closes the connection.
+func Leaving2(c *Conn) {
+	Secure(Good, []string{"h2"}, speaks2(setting(settingWindow, wide), func(s stream2) bool {
+		return !s.done || s.frame(frameHeaders, flagEndHeaders, s.id, status200) && s.frame(frameData, flagEndStream, s.id, "ok") &&
+			s.frame(frameGoAway, 0, 0, number(s.id)+number(0)) && false
+	}))(c)
+}
+
 // overHTTP2 are receivers that misbehave in ways that only HTTP/2 has.
 func overHTTP2() []Misbehaviour {
 	each := func(name, settings string, do func(stream2) bool) Misbehaviour {
@@ -129,6 +138,7 @@ func overHTTP2() []Misbehaviour {
 			s.frame(frameGoAway, 0, 0, number(s.id)+number(errInternal))
 			return false
 		})),
+		{"goes away while idle over HTTP/2", true, Leaving2},
 		each("calms us down over HTTP/2", "", whole(func(s stream2) bool {
 			s.frame(frameGoAway, 0, 0, number(s.id)+number(errEnhance)+"too_many_webhooks")
 			return false

@@ -89,6 +89,13 @@ func (r *Receiver) Serve(c net.Conn) {
 	delete(r.open, c)
 }
 
+// Open is how many connections are open.
+func (r *Receiver) Open() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.open)
+}
+
 // Dial connects to the receiver without a port: over a pipe.
 func (r *Receiver) Dial() net.Conn {
 	ours, theirs := net.Pipe()
