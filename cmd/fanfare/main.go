@@ -226,10 +226,15 @@ func (c *cli) help(w io.Writer) {
 }
 
 func logger(cfg *config.Config, w io.Writer) *slog.Logger {
-	if cfg.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, nil))
+	var options slog.HandlerOptions
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(cfg.LogLevel)); err == nil { // checked with the configuration
+		options.Level = level
 	}
-	return slog.New(slog.NewTextHandler(w, nil))
+	if cfg.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, &options))
+	}
+	return slog.New(slog.NewTextHandler(w, &options))
 }
 
 func currentVersion() string {

@@ -60,6 +60,9 @@ type Config struct {
 	MessageRetention, AttemptRetention time.Duration
 	// LogFormat is "text" or "json".
 	LogFormat string
+	// LogLevel is the least level of lines that are written: "debug", "info",
+	// "warn" or "error". At debug there is a line for each request.
+	LogLevel string
 	// MaxBody and MaxUnpacked bound the body of a request, in bytes, as sent
 	// and after decompression.
 	MaxBody, MaxUnpacked int64
@@ -258,6 +261,8 @@ var settings = slices.Concat([]setting{
 		func(c *Config) *time.Duration { return &c.MessageRetention }),
 	duration("attempt-retention", "`duration` for which attempts are kept", "720h", time.Hour, 100*365*24*time.Hour,
 		func(c *Config) *time.Duration { return &c.AttemptRetention }),
+	choice("log-level", "least `level` of log lines: debug (with every request), info, warn or error",
+		func(c *Config) *string { return &c.LogLevel }, "debug", "info", "warn", "error"),
 	choice("log-format", "`format` of log lines: text or json", func(c *Config) *string { return &c.LogFormat }, "text", "json"),
 	size("max-body", "`bytes` that the body of a request may have as sent", "33554432", func(c *Config) *int64 { return &c.MaxBody }),
 	size("max-unpacked-body", "`bytes` that the body of a request may have after decompression", "134217728",
@@ -351,6 +356,7 @@ func Default() Config {
 		RequestTimeout: 15 * time.Second,
 		DisableAfter:   5 * 24 * time.Hour,
 		LogFormat:      "text",
+		LogLevel:       "info",
 		RetryAfterCap:  time.Hour, SignatureType: HMAC, SignatureHeaders: "both",
 		MessageRetention: 90 * 24 * time.Hour, AttemptRetention: 30 * 24 * time.Hour,
 		MaxBody:     32 << 20,

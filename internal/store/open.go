@@ -145,14 +145,14 @@ func (s *Store) openSQLite(path string) (err error) {
 	}
 	pragmas := url.Values{"_pragma": {
 		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)",
-		"cache_size(-65536)", "wal_autocheckpoint(4000)", "temp_store(MEMORY)",
+		"cache_size(-16384)", "wal_autocheckpoint(4000)", "temp_store(MEMORY)",
 	}}
 	file := "file:" + (&url.URL{Path: path}).EscapedPath() + "?"
 	if s.writes, err = sql.Open("sqlite", file+pragmas.Encode()); err != nil {
 		return err
 	}
 	s.writes.SetMaxOpenConns(1)
-	pragmas["_pragma"] = append(pragmas["_pragma"], "query_only(ON)")
+	pragmas["_pragma"] = append(pragmas["_pragma"], "cache_size(-4096)", "query_only(ON)")
 	if s.reads, err = sql.Open("sqlite", file+pragmas.Encode()); err != nil {
 		return err
 	}

@@ -53,11 +53,21 @@ func Log(log *slog.Logger, broken, next http.Handler) http.Handler {
 					broken.ServeHTTP(seen, r)
 				}
 			}
-			log.InfoContext(r.Context(), "request", "request", id, "method", r.Method, "path", short(r.URL.Path),
+			log.Log(r.Context(), levelOf(seen.status), "request", "request", id, "method", r.Method, "path", short(r.URL.Path),
 				"status", seen.status, "bytes", seen.bytes, "took", time.Since(start).Round(time.Microsecond))
 		}()
 		next.ServeHTTP(seen, r)
 	})
+}
+
+// levelOf is the level of a request's line: what was answered well is told when
+// somebody looks for it, since at thousands of requests a second the lines cost
+// as much as the work.
+func levelOf(status int) slog.Level {
+	if status < http.StatusBadRequest {
+		return slog.LevelDebug
+	}
+	return slog.LevelInfo
 }
 
 // AccessPath is before the codes that open the portal once.
