@@ -4,14 +4,13 @@ package main
 
 import (
 	"encoding/json"
+	"fanfare/internal/store/storetest"
 	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
-
-	"fanfare/internal/store/storetest"
 )
 
 // hold is for how long a node is tried with what its document says, in seconds.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fanfare/internal/store/storetest"
 	"fmt"
 	"io"
 	"net/http"
@@ -9,8 +10,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"fanfare/internal/store/storetest"
 )
 
 // word is the last word that a command printed.
@@ -94,7 +93,8 @@ func TestTheSenderOfARealNode(t *testing.T) {
 		endpoint := in.send(token, "POST", "/api/v1/app/acme/endpoint", fmt.Sprintf(`{"url":%q}`, receiver.URL)).object(t)["id"].(string)
 		post := func(path, body string) reply { return in.send(token, "POST", path, body, "Idempotency-Key", "once") }
 		calls := [][2]string{
-			{"/api/v1/app/acme/msg", `{"eventType":"a","payload":{"n":1}}`}, {"/api/v1/event-type", `{"name":"a","description":""}`},
+			{"/api/v1/app/acme/msg", `{"eventType":"a","payload":{"n":1}}`},
+			{"/api/v1/event-type", `{"name":"a","description":""}`},
 			{"/api/v1/auth/app-portal-access/acme", `{}`},
 		}
 		var first []reply

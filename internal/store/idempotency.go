@@ -64,15 +64,6 @@ func (t *tx) made(k IdempotencyKey, at time.Time) (message webhook.ID, err error
 	return message, nil
 }
 
-// keep notes which message a request has made. It reports false when another
-// transaction was faster.
-func (t *tx) keep(k IdempotencyKey, at time.Time, message webhook.ID) (bool, error) {
-	n, err := t.exec(`
-		INSERT INTO idempotency (expires_at, hash, message_id, status, locked_until) VALUES ($1, $2, $3, 1, 0)
-		ON CONFLICT DO NOTHING`, k.ends(at), k.Hash, key(message))
-	return n > 0, err
-}
-
 // Reply is the answer to a request that made something other than a message.
 type Reply struct {
 	Status int

@@ -18,10 +18,17 @@ func TestARepeatedRequestIsAnsweredAsTheFirstWasWhateverItsBodySays(t *testing.T
 		w.must(201, "POST", "/app", `{"name":"Acme","uid":"acme"}`)
 		endpoint := w.must(201, "POST", "/app/acme/endpoint", `{"url":"https://example.invalid","uid":"e"}`)["id"].(string)
 		for _, c := range []struct{ path, body string }{
-			{"/app", `{"name":"One"}`}, {"/app?get_if_exists=true", `{"name":"Two","uid":"two"}`}, {"/app/acme/endpoint", `{"url":"https://example.invalid"}`},
-			{"/event-type", `{"name":"a","description":""}`}, {"/app/acme/msg", `{"eventType":"a","eventId":"m","payload":{"n":1}}`}, {"/app/acme/endpoint/e/recover", `{"since":"` + time.Now().UTC().Add(-time.Hour).Format(time.RFC3339) + `"}`},
-			{"/app/acme/endpoint/e/secret/rotate", `{}`}, {"/auth/app-portal-access/acme", `{}`}, {"/stats/usage/app", `{"since":"2020-01-01T00:00:00Z","until":"2021-01-01T00:00:00Z"}`},
-			{"/operational-webhook/endpoint", `{"url":"https://example.invalid"}`}, {"/app/acme/msg/m/endpoint/" + endpoint + "/resend", ``},
+			{"/app", `{"name":"One"}`},
+			{"/app?get_if_exists=true", `{"name":"Two","uid":"two"}`},
+			{"/app/acme/endpoint", `{"url":"https://example.invalid"}`},
+			{"/event-type", `{"name":"a","description":""}`},
+			{"/app/acme/msg", `{"eventType":"a","eventId":"m","payload":{"n":1}}`},
+			{"/app/acme/endpoint/e/recover", `{"since":"` + time.Now().UTC().Add(-time.Hour).Format(time.RFC3339) + `"}`},
+			{"/app/acme/endpoint/e/secret/rotate", `{}`},
+			{"/auth/app-portal-access/acme", `{}`},
+			{"/stats/usage/app", `{"since":"2020-01-01T00:00:00Z","until":"2021-01-01T00:00:00Z"}`},
+			{"/operational-webhook/endpoint", `{"url":"https://example.invalid"}`},
+			{"/app/acme/msg/m/endpoint/" + endpoint + "/resend", ``},
 		} {
 			for _, key := range []string{"auto_7cf0ea6c-2b8e-4d3a-9a0f-6f3f6f6f6f6f", "my own key, with blanks: é"} {
 				first := w.do("POST", c.path, c.body, "Idempotency-Key", key)

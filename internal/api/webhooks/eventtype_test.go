@@ -105,9 +105,13 @@ func TestOfManyWhoMakeTheSameThingOneDoes(t *testing.T) {
 		}
 		for i := range 3 {
 			for _, c := range []struct{ method, path, body string }{
-				{"POST", "/app", `{"name":"a","uid":"post%d"}`}, {"PUT", "/app/put%d", `{"name":"a","uid":"put%[1]d"}`}, {"POST", "/app?get_if_exists=true", `{"name":"a","uid":"get%d"}`},
-				{"POST", "/app/acme/endpoint", `{"url":"https://example.com","uid":"post%d"}`}, {"PUT", "/app/acme/endpoint/put%d", `{"url":"https://example.com","uid":"put%[1]d"}`},
-				{"POST", "/event-type", `{"name":"post%d","description":""}`}, {"PUT", "/event-type/put%d", `{"description":""}`},
+				{"POST", "/app", `{"name":"a","uid":"post%d"}`},
+				{"PUT", "/app/put%d", `{"name":"a","uid":"put%[1]d"}`},
+				{"POST", "/app?get_if_exists=true", `{"name":"a","uid":"get%d"}`},
+				{"POST", "/app/acme/endpoint", `{"url":"https://example.com","uid":"post%d"}`},
+				{"PUT", "/app/acme/endpoint/put%d", `{"url":"https://example.com","uid":"put%[1]d"}`},
+				{"POST", "/event-type", `{"name":"post%d","description":""}`},
+				{"PUT", "/event-type/put%d", `{"description":""}`},
 				{"POST", "/app/acme/msg", `{"eventType":"a","eventId":"post%d","payload":{}}`},
 			} {
 				path, body := c.path, c.body

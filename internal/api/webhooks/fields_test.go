@@ -32,8 +32,10 @@ func newDesk(t *testing.T) *desk {
 		t.Fatal(err)
 	}
 	for _, c := range [][3]string{
-		{"POST", "/app", `{"name":"Acme","uid":"acme"}`}, {"POST", "/app/acme/endpoint", `{"url":"https://example.com","uid":"main"}`},
-		{"POST", "/event-type", `{"name":"paid","description":""}`}, {"POST", "/app/acme/msg", `{"eventType":"paid","eventId":"one","payload":{}}`},
+		{"POST", "/app", `{"name":"Acme","uid":"acme"}`},
+		{"POST", "/app/acme/endpoint", `{"url":"https://example.com","uid":"main"}`},
+		{"POST", "/event-type", `{"name":"paid","description":""}`},
+		{"POST", "/app/acme/msg", `{"eventType":"paid","eventId":"one","payload":{}}`},
 		{"POST", "/operational-webhook/endpoint", `{"url":"https://example.com","uid":"main"}`},
 	} {
 		if r := d.do(c[0], c[1], c[2]); r.status > 299 {

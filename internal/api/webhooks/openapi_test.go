@@ -53,8 +53,8 @@ func TestExamplesFitTheirSchemas(t *testing.T) {
 		switch v := v.(type) {
 		case map[string]any:
 			if ref, ok := v["$ref"].(string); ok {
-				at := any(doc)
-				for _, name := range strings.Split(strings.TrimPrefix(ref, "#/"), "/") {
+				at := doc
+				for name := range strings.SplitSeq(strings.TrimPrefix(ref, "#/"), "/") {
 					at, _ = at.(map[string]any)[name]
 				}
 				if target, ok := at.(map[string]any); !ok || target["$ref"] != nil {

@@ -40,10 +40,10 @@ func (a *API) operational() []operation {
 	}
 	with := func(o operation, body []field, example string) operation {
 		o.body, o.example = body, example
-		switch {
-		case o.id == "operational-webhook.endpoint.update":
+		switch o.id {
+		case "operational-webhook.endpoint.update":
 			o.otherwise = map[int]any{http.StatusCreated: one}
-		case o.id == "operational-webhook.endpoint.rotate-secret":
+		case "operational-webhook.endpoint.rotate-secret":
 			o.otherwise = map[int]any{http.StatusOK: exampleSecret}
 		}
 		return o

@@ -231,8 +231,12 @@ func TestAnswersOfReceiversAreShownAsText(t *testing.T) {
 		w.must(201, "POST", "/app", `{"name":"Acme","uid":"acme"}`)
 		long := "x" + strings.Repeat("é", 15_000)
 		for _, c := range []struct{ name, sent, shown string }{
-			{"text", "é\n<&>", "é\n<&>"}, {"nothing", "", ""}, {"a NUL", "a\x00b", "a\x00b"}, {"bytes", "\xff\xfe", base64.StdEncoding.EncodeToString([]byte("\xff\xfe"))},
-			{"too much, cut within a character", long, long[:19_999]}, {"too many bytes", strings.Repeat("\xff", 30_000), base64.StdEncoding.EncodeToString([]byte(strings.Repeat("\xff", 20_000)))},
+			{"text", "é\n<&>", "é\n<&>"},
+			{"nothing", "", ""},
+			{"a NUL", "a\x00b", "a\x00b"},
+			{"bytes", "\xff\xfe", base64.StdEncoding.EncodeToString([]byte("\xff\xfe"))},
+			{"too much, cut within a character", long, long[:19_999]},
+			{"too many bytes", strings.Repeat("\xff", 30_000), base64.StdEncoding.EncodeToString([]byte(strings.Repeat("\xff", 20_000)))},
 		} {
 			r := newReceiver(t)
 			r.says = c.sent
