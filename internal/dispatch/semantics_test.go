@@ -29,7 +29,6 @@ type meaning struct {
 // The waits of the schedule in these tests.
 const (
 	step       = 10 * time.Second
-	within     = step / 5 // of jitter
 	retryAfter = 17 * time.Second
 )
 
@@ -40,32 +39,23 @@ var meanings = []struct {
 	plain, delayed meaning
 }{
 	// An answer that is not the last one and after which none comes.
-	{
-		100, 199, meaning{webhook.Unreachable, webhook.Pending, 1, step - within, step + within, false},
-		meaning{webhook.Unreachable, webhook.Pending, 1, step - within, step + within, false},
-	},
+	{100, 199, failed(webhook.Unreachable, step), failed(webhook.Unreachable, step)},
 	// Every other failure: by the schedule, drawn out to at most twice the step.
-	{
-		300, 599, meaning{webhook.Refused, webhook.Pending, 1, step - within, step + within, false},
-		meaning{webhook.Refused, webhook.Pending, 1, retryAfter * 8 / 10, retryAfter * 12 / 10, false},
-	},
-	{
-		200, 299, meaning{webhook.Delivered, webhook.Succeeded, 0, 0, 0, false},
-		meaning{webhook.Delivered, webhook.Succeeded, 0, 0, 0, false},
-	},
-	{
-		410, 410, meaning{webhook.Gone, webhook.Failed, 0, 0, 0, true},
-		meaning{webhook.Gone, webhook.Failed, 0, 0, 0, true},
-	},
+	{300, 599, failed(webhook.Refused, step), failed(webhook.Refused, retryAfter)},
+	{200, 299, ended(webhook.Delivered, webhook.Succeeded), ended(webhook.Delivered, webhook.Succeeded)},
+	{410, 410, ended(webhook.Gone, webhook.Failed), ended(webhook.Gone, webhook.Failed)},
 	// Busy: exactly as long as asked, and no step is used up.
-	{
-		429, 429, meaning{webhook.Refused, webhook.Pending, 1, step - within, step + within, false},
-		meaning{webhook.Busy, webhook.Pending, 0, retryAfter, retryAfter, false},
-	},
-	{
-		503, 503, meaning{webhook.Refused, webhook.Pending, 1, step - within, step + within, false},
-		meaning{webhook.Busy, webhook.Pending, 0, retryAfter, retryAfter, false},
-	},
+	{429, 429, failed(webhook.Refused, step), meaning{outcome: webhook.Busy, least: retryAfter, most: retryAfter}},
+	{503, 503, failed(webhook.Refused, step), meaning{outcome: webhook.Busy, least: retryAfter, most: retryAfter}},
+}
+
+// failed uses up a step and is tried again after about so long.
+func failed(o webhook.Outcome, wait time.Duration) meaning {
+	return meaning{outcome: o, steps: 1, least: wait * 8 / 10, most: wait * 12 / 10}
+}
+
+func ended(o webhook.Outcome, s webhook.Status) meaning {
+	return meaning{outcome: o, ends: s, disables: o == webhook.Gone}
 }
 
 func meaningOf(code int, delayed bool) (m meaning) {

@@ -127,7 +127,7 @@ func (c *cluster) run(program string, args ...string) error {
 	cmd.Dir = c.dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: c.as}
 	if out, err := cmd.CombinedOutput(); err != nil {
-		log, _ := os.ReadFile(filepath.Join(c.dir, "log")) //nolint:gosec // our own directory
+		log, _ := os.ReadFile(filepath.Join(c.dir, "log"))
 		return fmt.Errorf("%s: %w: %s%s", program, err, out, log)
 	}
 	return nil

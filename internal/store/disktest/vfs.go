@@ -182,7 +182,7 @@ func xSleep(_ *libc.TLS, _ uintptr, micros int32) int32 {
 // julian is 1970 as SQLite counts: milliseconds since noon of 24 November 4714 BC.
 const julian = 210866760000000
 
-func xCurrentTimeInt64(_ *libc.TLS, _ uintptr, out uintptr) int32 {
+func xCurrentTimeInt64(_ *libc.TLS, _, out uintptr) int32 {
 	*at[int64](out) = julian + time.Now().UnixMilli()
 	return sqlite3.SQLITE_OK
 }
