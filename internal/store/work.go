@@ -55,7 +55,7 @@ func (s *Store) write(ctx context.Context, u unit) error {
 // runAll does a batch of work and commits it. Work that fails before it has
 // written anything gets its own error; any other failure is the batch's.
 func (t *tx) runAll(batch []work) ([]error, error) {
-	if _, err := t.conn.ExecContext(context.Background(), t.s.dialect.begin); err != nil {
+	if _, err := t.exec(t.s.dialect.begin); err != nil {
 		return nil, err
 	}
 	answers := make([]error, len(batch))
@@ -97,6 +97,6 @@ func (t *tx) runAll(batch []work) ([]error, error) {
 	if err := t.storeRevision(); err != nil {
 		return nil, fmt.Errorf("revision: %w", err)
 	}
-	_, err = t.conn.ExecContext(context.Background(), "COMMIT")
+	_, err = t.exec("COMMIT")
 	return answers, err
 }

@@ -8,7 +8,9 @@ import (
 	"net/http"
 	"regexp"
 	"runtime/debug"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 )
@@ -38,7 +40,7 @@ func Log(log *slog.Logger, broken, next http.Handler) http.Handler {
 		start := time.Now()
 		id := r.Header.Get(clientRequestID)
 		if !validRequestID.MatchString(id) {
-			id = strings.ToLower(auth.NewToken("")[:16])
+			id = newRequestID()
 		}
 		w.Header().Set("X-Request-Id", id)
 		r = r.WithContext(context.WithValue(r.Context(), requestKey, id))
@@ -59,6 +61,15 @@ func Log(log *slog.Logger, broken, next http.Handler) http.Handler {
 		next.ServeHTTP(seen, r)
 	})
 }
+
+// Requests without an id of their own are numbered, behind what no other
+// process has.
+var (
+	processID = strings.ToLower(auth.NewToken("")[:10])
+	requests  atomic.Uint64
+)
+
+func newRequestID() string { return processID + "-" + strconv.FormatUint(requests.Add(1), 36) }
 
 // levelOf is the level of a request's line: what was answered well is told when
 // somebody looks for it, since at thousands of requests a second the lines cost

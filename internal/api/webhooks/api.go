@@ -210,6 +210,9 @@ func encode(body any) ([]byte, error) {
 	if body == nil {
 		return nil, nil
 	}
+	if m, ok := body.(messageOut); ok {
+		return m.append(make([]byte, 0, 256+len(m.Payload)))
+	}
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
