@@ -1,0 +1,75 @@
+package store_test
+
+import (
+	"context"
+	"fanfare/internal/pgtest"
+	"fanfare/internal/store"
+	"fanfare/internal/store/storetest"
+	"fanfare/internal/webhook"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// instant is a dispatcher whose calls all succeed at once.
+type instant struct {
+	s    *store.Store
+	done sync.WaitGroup
+}
+
+func (*instant) Reserve(*webhook.Endpoint) bool { return true }
+func (*instant) Release(webhook.ID, int)        {}
+func (*instant) Waiting([]webhook.Delivery)     {}
+func (*instant) Changed(webhook.ID)             {}
+
+func (d *instant) Send(jobs []webhook.Job) {
+	for _, j := range jobs {
+		d.done.Go(func() {
+			r := webhook.Record{Claim: j.Claim, Calls: 1}
+			r.Application, r.DeliveryKey, r.Number = j.Application, j.DeliveryKey, 1
+			r.URL, r.StartedAt, r.StatusCode, r.Ends = "https://example.com/", time.Now(), 204, webhook.Succeeded
+			r.RequestHead, r.ResponseHead = []byte(strings.Repeat("x", 300)), []byte(strings.Repeat("x", 100))
+			if err := d.s.Record(context.Background(), &r); err != nil {
+				panic(err)
+			}
+		})
+	}
+}
+
+// BenchmarkCycle is what storage alone costs: a message with its delivery is
+// stored, and the delivery ends with an attempt. 64 producers wait for their
+// commits.
+func BenchmarkCycle(b *testing.B) {
+	for name, url := range map[string]func(testing.TB) string{"sqlite": storetest.SQLite, "postgres": pgtest.URL} {
+		b.Run(name, func(b *testing.B) {
+			s := storetest.Open(b, url(b))
+			d := &instant{s: s}
+			s.Attach(d)
+			env, err := s.Environment(b.Context(), store.MainEnvironment)
+			if err != nil {
+				b.Fatal(err)
+			}
+			app, err := s.CreateApplication(b.Context(), webhook.Application{Environment: env, Name: "a"})
+			if err != nil {
+				b.Fatal(err)
+			}
+			if _, err := s.CreateEndpoint(b.Context(), webhook.Endpoint{Application: app.ID, URL: "https://example.com/", Version: 1}); err != nil {
+				b.Fatal(err)
+			}
+			payload := []byte(`{"a":"` + strings.Repeat("x", 590) + `"}`)
+			b.SetParallelism(32)
+			b.ReportAllocs()
+			b.ResetTimer()
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					m := &webhook.Message{Application: app.ID, EventType: "sample.created", Payload: payload}
+					if err := s.AddMessage(context.Background(), m); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+			d.done.Wait()
+		})
+	}
+}
