@@ -237,9 +237,8 @@ func (b *run) aged(ctx context.Context, w *world, size int) (*aged, error) {
 
 // looks is how often each page is asked for, unless that takes too long.
 const (
-	looks    = 60
-	tooLong  = 10 * time.Second
-	fewLooks = 3
+	looks   = 60
+	tooLong = 10 * time.Second
 )
 
 // pages takes the times of pages at the nodes in turn.
@@ -248,7 +247,7 @@ func (b *run) pages(ctx context.Context, all []*aged) error {
 		b.report.progress("look %d of %d at each list", i+1, looks)
 		for _, a := range all {
 			for name, path := range a.Lists {
-				if i >= fewLooks && a.spent[name] > tooLong {
+				if a.spent[name] > tooLong {
 					continue
 				}
 				began := time.Now()
