@@ -237,3 +237,9 @@ func setScheme(scheme string) chromedp.Action[chromedp.Void] {
 		return err
 	})
 }
+
+// Type presses keys, wherever the focus is: "\t" is Tab, "\r" is Enter.
+func (b *Browser) Type(keys string) {
+	b.t.Helper()
+	do(b, "type", chromedp.KeyEvent(keys))
+}

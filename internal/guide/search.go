@@ -60,6 +60,9 @@ func (s Section) score(words []string) int {
 			total += 3
 		}
 	}
+	if !strings.HasPrefix(s.Path, "api/") {
+		total += 10 // an explanation before a reference
+	}
 	return total
 }
 
@@ -72,6 +75,13 @@ func (s Section) hit(word string, score int) Hit {
 		return h
 	}
 	start, end := max(0, at-around), min(len(s.text), at+len(word)+around)
+	// Whole words, unless one of them is longer than all that is shown.
+	if i := strings.IndexByte(s.text[start:at], ' '); start > 0 && i >= 0 {
+		start += i + 1
+	}
+	if i := strings.LastIndexByte(s.text[at+len(word):end], ' '); end < len(s.text) && i >= 0 {
+		end = at + len(word) + i
+	}
 	for start > 0 && !utf8.RuneStart(s.text[start]) {
 		start--
 	}

@@ -31,6 +31,9 @@ func newGallery(t *testing.T, cfg Config) *site {
 	if err := w.store.SetOperator(ctx, jane.ID, true); err != nil {
 		t.Fatal(err)
 	}
+	if err := w.store.Beat(ctx, "1.2.3", "127.0.0.1:8080", time.Now()); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := w.store.EnableWebhooks(ctx, john.ID, "john", true); err != nil {
 		t.Fatal(err)
 	}
@@ -51,6 +54,12 @@ func newGallery(t *testing.T, cfg Config) *site {
 			t.Fatal(err)
 		}
 		if !e.Disabled {
+			for range 4 { // enough to tell how fast it answers
+				more := webhook.Message{Application: jane.Application, EventType: "release.created", Payload: []byte(`{"text":"Release v1 created in dataset jane/flowers."}`)}
+				if err := w.store.AddMessage(ctx, &more); err != nil {
+					t.Fatal(err)
+				}
+			}
 			w.record(made.ID, func(r *webhook.Record) { r.Ends, r.StatusCode = webhook.Succeeded, 204 })
 			w.event = webhook.MessageID.Format(m.ID)
 		}
