@@ -252,14 +252,33 @@ func (s *Store) DeleteEndpoint(ctx context.Context, app webhook.ID, ref string) 
 // came of them.
 type Stats struct{ Succeeded, Failed, Canceled int64 }
 
-// EndpointStats counts.
+// EndpointStats counts: whole hours by what was counted with each commit, and
+// what the window has of other hours attempt by attempt.
 func (s *Store) EndpointStats(ctx context.Context, endpoint webhook.ID, since, until time.Time) (Stats, error) {
-	var c Stats
-	err := s.row(ctx, `
-		SELECT count(*) FILTER (WHERE outcome = 0), count(*) FILTER (WHERE outcome <> 0 AND NOT (outcome = 7 AND ends <> 2)),
-			count(*) FILTER (WHERE outcome = 7 AND ends = 3)
-		FROM attempt WHERE endpoint_id = $1 AND number > 0 AND id >= $2 AND id < $3`,
-		key(endpoint), key(webhook.FloorID(since)), key(webhook.FloorID(until))).Scan(&c.Succeeded, &c.Failed, &c.Canceled)
+	first, last := since.Add(time.Hour-1).Truncate(time.Hour), until.Truncate(time.Hour)
+	parts := [][2]time.Time{{since, first}, {last, until}}
+	if first.After(last) {
+		first, last = since, since // within one hour
+		parts = [][2]time.Time{{since, until}}
+	}
+	var c, n Stats
+	hours, err := s.EndpointHours(ctx, endpoint, first)
+	for _, h := range hours {
+		if !h.At.Before(first) && h.At.Before(last) {
+			c.Succeeded, c.Failed, c.Canceled = c.Succeeded+h.Succeeded, c.Failed+h.Failed, c.Canceled+h.Canceled
+		}
+	}
+	for _, part := range parts {
+		if err != nil {
+			break
+		}
+		err = s.row(ctx, `
+			SELECT count(*) FILTER (WHERE outcome = 0), count(*) FILTER (WHERE outcome <> 0 AND NOT (outcome = 7 AND ends <> 2)),
+				count(*) FILTER (WHERE outcome = 7 AND ends = 3)
+			FROM attempt WHERE endpoint_id = $1 AND id >= $2 AND id < $3`,
+			key(endpoint), key(webhook.FloorID(part[0])), key(webhook.FloorID(part[1]))).Scan(&n.Succeeded, &n.Failed, &n.Canceled)
+		c.Succeeded, c.Failed, c.Canceled = c.Succeeded+n.Succeeded, c.Failed+n.Failed, c.Canceled+n.Canceled
+	}
 	if err != nil {
 		return c, fmt.Errorf("stats: %w", err)
 	}

@@ -22,7 +22,8 @@ type hourKey struct {
 // count adds an attempt to the counts of its hour. What only notes that a
 // replay made it needless counts as nothing.
 func (t *tx) count(a *webhook.Attempt) {
-	k := hourKey{hour: webhook.Micros(a.StartedAt.Truncate(time.Hour)), endpoint: a.Endpoint, bucket: int64(webhook.LatencyBucket(a.Timings.Total))}
+	// By its id, so that hours and the list of attempts agree.
+	k := hourKey{hour: webhook.Micros(a.ID.Time().Truncate(time.Hour)), endpoint: a.Endpoint, bucket: int64(webhook.LatencyBucket(a.Timings.Total))}
 	switch {
 	case a.Outcome == webhook.NotSent && a.Ends == webhook.Canceled:
 		k.result, k.bucket = canceledResult, 0

@@ -17,7 +17,7 @@ func TestAttemptsAreCountedByTheHour(t *testing.T) {
 		if len(f.sent) != 4 {
 			t.Fatalf("%d deliveries were handed over", len(f.sent))
 		}
-		hour := time.Now().UTC().Truncate(time.Hour).Add(-2 * time.Hour)
+		before := time.Now()
 		n := 0
 		for _, j := range f.sent {
 			if j.Endpoint == other.ID {
@@ -26,27 +26,41 @@ func TestAttemptsAreCountedByTheHour(t *testing.T) {
 			}
 			n++
 			f.record(t, j, func(r *webhook.Record) {
-				r.StartedAt = hour.Add(time.Duration(n) * 59 * time.Minute)
 				r.Timings.Total = 3 * time.Millisecond
 				if n == 2 {
 					r.Outcome, r.Ends = webhook.Refused, webhook.Failed
 				}
 			})
 		}
-		hours, err := s.EndpointHours(t.Context(), e.ID, hour)
+		hours, err := s.EndpointHours(t.Context(), e.ID, before)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(hours) != 2 || hours[0].Succeeded != 1 || hours[0].Failed != 0 || hours[1].Succeeded != 0 || hours[1].Failed != 1 {
-			t.Errorf("hours %+v", hours)
-		}
+		var all webhook.Hour // of one hour, or of two when it has just struck
 		for _, h := range hours {
+			if h.At != h.At.Truncate(time.Hour) {
+				t.Errorf("an hour that begins at %v", h.At)
+			}
+			all.Succeeded, all.Failed = all.Succeeded+h.Succeeded, all.Failed+h.Failed
 			if p := h.Percentile(0.5); p < 3*time.Millisecond || p > 5*time.Millisecond {
 				t.Errorf("half of the calls took up to %v, want 3 ms to a factor of √2", p)
 			}
 		}
-		if hours, err = s.EndpointHours(t.Context(), e.ID, hour.Add(time.Hour)); err != nil || len(hours) != 1 {
-			t.Errorf("from the second hour on: %+v, %v", hours, err)
+		if all.Succeeded != 1 || all.Failed != 1 {
+			t.Errorf("hours %+v", hours)
+		}
+		for name, c := range map[string]struct {
+			since, until time.Time
+			want         store.Stats
+		}{
+			"a day":           {before.Add(-24 * time.Hour), time.Now().Add(time.Second), store.Stats{Succeeded: 1, Failed: 1}},
+			"a day to come":   {before.Add(-time.Second), before.Add(24 * time.Hour), store.Stats{Succeeded: 1, Failed: 1}},
+			"within the hour": {before.Add(-time.Second), time.Now().Add(time.Second), store.Stats{Succeeded: 1, Failed: 1}},
+			"before":          {before.Add(-24 * time.Hour), before.Add(-time.Second), store.Stats{}},
+		} {
+			if got, err := s.EndpointStats(t.Context(), e.ID, c.since, c.until); err != nil || got != c.want {
+				t.Errorf("%s: %+v, %v; want %+v", name, got, err, c.want)
+			}
 		}
 	})
 }

@@ -26,6 +26,11 @@ func (s *Store) RemoveOld(ctx context.Context) (more bool, err error) {
 			key(webhook.FloorID(at.Add(-s.cfg.AttemptRetention))),
 		},
 		{
+			`DELETE FROM endpoint_hour WHERE (hour, endpoint_id, result, bucket) IN (
+				SELECT hour, endpoint_id, result, bucket FROM endpoint_hour WHERE hour < $1 ORDER BY hour LIMIT $2)`,
+			webhook.Micros(at.Add(-s.cfg.AttemptRetention).Truncate(time.Hour)),
+		},
+		{
 			`DELETE FROM message WHERE (id, application_id) IN (SELECT id, application_id FROM message WHERE id < $1
 				AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.message_id = message.id) ORDER BY id LIMIT $2)`,
 			key(webhook.FloorID(at.Add(-s.cfg.MessageRetention))),
