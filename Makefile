@@ -68,6 +68,10 @@ bench-full: build ## the same with a million deliveries waiting and ten million 
 bench-go: ## run the benchmarks of single functions
 	go test -run '^$$' -bench . ./...
 
+.PHONY: pictures
+pictures: ## take the pictures in the documentation anew
+	FANFARE_PICTURES=$(CURDIR)/internal/portal/static go test -count=1 -run TestTheGuideOfSlack ./cmd/fanfare
+
 .PHONY: clean
 clean: ## remove what the other targets made
 	rm -f fanfare coverage.out coverage.html

@@ -243,3 +243,17 @@ func (b *Browser) Type(keys string) {
 	b.t.Helper()
 	do(b, "type", chromedp.KeyEvent(keys))
 }
+
+// Picture writes what the window shows, in light colors, to a file, from the
+// element on that a CSS selector finds.
+func (b *Browser) Picture(file, selector string, width, height int64) {
+	b.t.Helper()
+	b.Resize(width, height)
+	b.Scheme("light")
+	b.Run(fmt.Sprintf(`document.querySelector(%q).scrollIntoView()`, selector))
+	picture := do(b, "picture", chromedp.CaptureScreenshot())
+	if err := os.WriteFile(file, picture, 0o600); err != nil { //nolint:gosec // whoever runs the tests names the file
+		b.t.Fatal(err)
+	}
+	b.Resize(Wide, 900)
+}

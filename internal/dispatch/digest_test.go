@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fanfare/internal/dispatch"
+	"fanfare/internal/registry"
 	"fanfare/internal/slacktest"
 	"fanfare/internal/store"
 	"fanfare/internal/store/storetest"
@@ -12,6 +13,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -263,6 +265,52 @@ func TestAnArchivedChannelDisablesTheEndpointAndSaysSo(t *testing.T) {
 		}
 		if n := w.count(second, webhook.Failed) + w.count(second, webhook.Canceled); n != 1 {
 			t.Errorf("what was gathered then stands at %+v", w.status(second[0]))
+		}
+	})
+}
+
+// As the documentation says, a Slack URL works without further ado: the plain
+// payload has a text, which Slack shows.
+func TestThePlainPayloadIsReadInSlack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s slacktest.Slack
+		w, _ := newSlackWorld(t, &s, func(e *webhook.Endpoint) {
+			e.Kind, e.Digest, e.Throttle = webhook.Generic, webhook.Digest{}, 1
+		})
+		defer w.stop()
+		var want []string
+		for _, et := range registry.EventTypes {
+			var schema struct{ Examples []json.RawMessage }
+			var payload struct{ Text string }
+			if err := json.Unmarshal(et.Schema(), &schema); err != nil {
+				t.Fatal(err)
+			}
+			if err := json.Unmarshal(schema.Examples[0], &payload); err != nil {
+				t.Fatal(err)
+			}
+			want = append(want, payload.Text)
+			if err := w.store.AddMessage(t.Context(), &webhook.Message{Application: w.app.ID, EventType: et.Name, Payload: schema.Examples[0]}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		hostile := registry.Event{Type: "sample.created", Dataset: "jane/flowers", Object: registry.Object{}, Text: "Sample &lt;!channel&gt; \u0007 created."}
+		if err := w.store.AddMessage(t.Context(), &webhook.Message{Application: w.app.ID, EventType: "sample.created", Payload: hostile.Payload(1 << 20)}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		got := s.Messages()
+		if len(got) != len(want)+1 || s.Refused() != 0 {
+			t.Fatalf("%d messages, %d refused", len(got), s.Refused())
+		}
+		for i, text := range want {
+			if !slices.ContainsFunc(got, func(m slacktest.Message) bool { return m.Text == text }) {
+				t.Errorf("nobody sees %q of event %d", text, i)
+			}
+		}
+		for _, m := range got {
+			if len(m.Pings) > 0 || strings.ContainsRune(m.Text, 7) {
+				t.Errorf("people see %q, and %v are alerted", m.Text, m.Pings)
+			}
 		}
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"html/template"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -210,12 +211,14 @@ func title(a *webhook.Attempt, test bool) string {
 	switch {
 	case a.Outcome == webhook.NotSent:
 		return "Not sent"
-	case a.Number == 0:
+	case a.Number == 0 && strings.HasPrefix(a.Error, "Sent in digest "):
 		return "In a digest"
 	case test && a.Trigger() == webhook.Manual:
 		return "Test"
 	case a.Trigger() == webhook.Manual:
 		return "Replay"
+	case a.Number == 0:
+		return "Sent as a message"
 	default:
 		return fmt.Sprintf("Attempt %d", a.Number)
 	}
