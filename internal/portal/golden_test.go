@@ -85,6 +85,8 @@ var unsteady = []struct {
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?Z)?`), "TIME"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC`), "TIME"},
 	{regexp.MustCompile(`\b\d{1,2} (January|February|March|April|May|June|July|August|September|October|November|December) 20\d\d`), "DAY"},
+	{regexp.MustCompile(`\b\d{1,2} (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\b`), "DAY"},
+	{regexp.MustCompile(`\b(Mon|Tue|Wed|Thu|Fri|Sat|Sun)\b`), "WEEKDAY"},
 	{regexp.MustCompile(`\b\d\d:\d\d\b`), "HH:MM"},
 	{regexp.MustCompile(`\?v=[0-9a-f]+`), "?v=VERSION"},
 	{regexp.MustCompile(`(answers in</dt><dd>)[^<]*<small>[^<]*`), "${1}PING<small>SIZE"},
