@@ -1,10 +1,12 @@
 package simulation_test
 
 import (
+	"bytes"
 	"context"
 	"fanfare/internal/registry"
 	"fanfare/internal/store"
 	"fanfare/internal/webhook"
+	"maps"
 	"slices"
 	"time"
 )
@@ -44,6 +46,7 @@ func (w *world) check(s *store.Store) {
 	w.checkDatasets(s)
 	w.checkCalls()
 	w.checkGone(s)
+	w.checkKeys()
 }
 
 func (w *world) checkMessage(s *store.Store, m *message, stored *webhook.Message) {
@@ -184,11 +187,42 @@ func (w *world) checkOff(c *call) {
 		return
 	}
 	for _, p := range w.endpoints[c.endpoint].possible(c.start.Add(-2*time.Millisecond), c.start) {
-		if p.on {
+		if p.on && !p.paused {
 			return
 		}
 	}
-	w.problem("%v goes to e%d, which is off", c, c.endpoint)
+	w.problem("%v goes to e%d, which is off or paused", c, c.endpoint)
+}
+
+// checkKeys sees that an endpoint that asked for it gets messages with the same
+// key one after the other, in the order in which they were accepted.
+func (w *world) checkKeys() {
+	type order struct {
+		endpoint int
+		key      string
+	}
+	planned := map[order]map[webhook.ID][]*call{}
+	for _, c := range w.net.calls {
+		m := w.byID[c.key.Message]
+		if m == nil || m.orderKey == "" || c.key.Replay != 0 || !w.endpoints[c.endpoint].ordered {
+			continue
+		}
+		o := order{c.endpoint, m.orderKey}
+		if planned[o] == nil {
+			planned[o] = map[webhook.ID][]*call{}
+		}
+		planned[o][m.id] = append(planned[o][m.id], c)
+	}
+	for o, calls := range planned {
+		var last *call
+		for _, id := range slices.SortedFunc(maps.Keys(calls), func(a, b webhook.ID) int { return bytes.Compare(a[:], b[:]) }) {
+			first := calls[id][0]
+			if last != nil && (first.start.Before(last.start) || !last.kept.IsZero() && first.start.Before(last.kept)) {
+				w.problem("%v at e%d begins before the last one with the key %s, %v, has ended", first, o.endpoint, o.key, last)
+			}
+			last = calls[id][len(calls[id])-1]
+		}
+	}
 }
 
 // checkGone sees that an endpoint whose receiver said 410, and of which nobody

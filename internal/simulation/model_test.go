@@ -28,6 +28,7 @@ type message struct {
 	eventType string
 	eventID   string
 	key       store.IdempotencyKey
+	orderKey  string
 	// dataset is the dataset whose creation it tells of; empty for the others.
 	dataset string
 	id      webhook.ID
@@ -51,8 +52,10 @@ type resent struct {
 
 // endpoint is an endpoint and what it may have been when.
 type endpoint struct {
-	number  int
-	id      webhook.ID
+	number int
+	id     webhook.ID
+	// ordered endpoints get messages with the same key one after the other.
+	ordered bool
 	history []*configChange
 }
 
@@ -60,8 +63,8 @@ func (e *endpoint) uid() string { return fmt.Sprintf("e%d", e.number) }
 
 // config is what decides whether an endpoint wants a message.
 type config struct {
-	on    bool
-	types []string
+	on, paused bool
+	types      []string
 }
 
 func (c config) wants(eventType string) bool {
@@ -135,6 +138,9 @@ func (w *world) newMessage(name string, dice *rand.Rand) *message {
 	if dice.IntN(3) == 0 {
 		m.key = store.IdempotencyKey{Hash: []byte(fmt.Sprintf("%032s", name)), Explicit: dice.IntN(2) == 0}
 	}
+	if dice.IntN(2) == 0 {
+		m.orderKey = fmt.Sprintf("key-%d", dice.IntN(3))
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.messages = append(w.messages, m)
@@ -163,13 +169,18 @@ func (w *world) begins(m *message) {
 func (w *world) answered(n *node, m *message, stored *webhook.Message, err error) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	m.answered = time.Now()
+	if m.state != accepted {
+		m.answered = time.Now()
+	}
 	if n.gone() {
 		m.lost = true
+		if m.state == refused {
+			m.state = unknown
+		}
 		w.note("no answer for %s", m)
 		return false
 	}
-	if errors.Is(err, webhook.ErrConflict) && m.lost {
+	if errors.Is(err, webhook.ErrConflict) && (m.lost || m.state == accepted) {
 		err, stored = nil, &webhook.Message{} // a request that was not answered has stored it
 	}
 	switch {
@@ -184,7 +195,7 @@ func (w *world) answered(n *node, m *message, stored *webhook.Message, err error
 	case !errors.Is(err, webhook.ErrUnavailable) && !errors.Is(err, store.ErrStale):
 		w.problems = append(w.problems, fmt.Sprintf("%s is answered with %v", m, err))
 		return true
-	case !m.lost:
+	case !m.lost && m.state != accepted:
 		m.state = refused
 	}
 	w.note("%s is refused: %v", m, err)

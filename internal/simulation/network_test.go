@@ -180,7 +180,7 @@ func (n caller) begin(e int, j *webhook.Job, dice *rand.Rand) (*call, answer) {
 	}
 	n.calls = append(n.calls, c)
 	answer := n.answer(e, dice)
-	if n.w.plan.nodes > 1 && dice.IntN(40) == 0 {
+	if n.w.plan.nodes > 1 && dice.IntN(12) == 0 {
 		// The node stands still until its lease is over.
 		answer.took += n.w.plan.lease
 	}

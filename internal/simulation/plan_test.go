@@ -47,6 +47,8 @@ const (
 	disable     action = "disable"    // an endpoint
 	enable      action = "enable"     // an endpoint
 	narrow      action = "narrow"     // what an endpoint wants
+	pause       action = "pause"      // an endpoint
+	resume      action = "resume"     // an endpoint, at a rate
 	remove      action = "remove"     // an endpoint
 	add         action = "add"        // an endpoint
 	resend      action = "resend"     // a message
@@ -74,6 +76,8 @@ var chances = []struct {
 	{disable, 2, 2},
 	{enable, 3, 3},
 	{narrow, 2, 2},
+	{pause, 2, 2},
+	{resume, 3, 3},
 	{remove, 1, 1},
 	{add, 2, 2},
 	{resend, 5, 5},

@@ -40,6 +40,11 @@ func (w *world) take(s step) {
 	case narrow:
 		types := drawTypes(dice)
 		w.configure(n, dice, func(e *webhook.Endpoint) { e.EventTypes = types })
+	case pause:
+		w.configure(n, dice, func(e *webhook.Endpoint) { e.Paused = true })
+	case resume:
+		rate := []int{0, 5, 50}[dice.IntN(3)]
+		w.configure(n, dice, func(e *webhook.Endpoint) { e.Paused, e.ReleaseRate = false, rate })
 	case remove:
 		w.removeEndpoint(n, dice)
 	case add:
@@ -113,6 +118,7 @@ func (w *world) restart(n *node) {
 		return
 	}
 	n.cut.Store(time.Since(began) >= w.plan.drain)
+	n.left.Store(true)
 	w.mu.Lock()
 	for _, e := range w.endpoints {
 		e.forget(n)
@@ -157,7 +163,7 @@ func (w *world) deliver(n *node, m *message) {
 	for try := range 3 {
 		w.begins(m)
 		stored := webhook.Message{
-			Application: w.app, EventID: m.eventID, EventType: m.eventType, Payload: []byte(m.payload),
+			Application: w.app, EventID: m.eventID, EventType: m.eventType, Payload: []byte(m.payload), Key: m.orderKey,
 		}
 		var err error
 		if facts := w.facts(n, m, try); facts != nil || m.key.Hash != nil {
@@ -165,13 +171,14 @@ func (w *world) deliver(n *node, m *message) {
 		} else {
 			err = n.store.AddMessage(context.Background(), &stored)
 		}
-		if w.answered(n, m, &stored, err) {
-			return
-		}
+		content := w.answered(n, m, &stored, err)
 		if m.eventID == "" && m.key.Hash == nil {
 			return // without a name of its own it would be another message
 		}
 		dice := w.plan.diceFor("again", m, try)
+		if content && dice.IntN(6) > 0 {
+			return // now and then the client does not hear the answer
+		}
 		time.Sleep(time.Duration(dice.Int64N(int64(30 * time.Second))))
 		if n = w.pick(dice); n == nil {
 			return
@@ -199,7 +206,7 @@ func (w *world) sendBatch(n *node, dice *rand.Rand, step int) {
 		all[i].key = store.IdempotencyKey{}
 		w.begins(all[i])
 		stored[i] = &webhook.Message{
-			Application: w.app, EventID: all[i].eventID, EventType: all[i].eventType, Payload: []byte(all[i].payload),
+			Application: w.app, EventID: all[i].eventID, EventType: all[i].eventType, Payload: []byte(all[i].payload), Key: all[i].orderKey,
 		}
 	}
 	answers, err := n.store.AddMessages(context.Background(), stored, make([]store.IdempotencyKey, len(all)), nil)
@@ -286,12 +293,15 @@ func (w *world) addEndpoint(n *node, dice *rand.Rand) {
 	types := drawTypes(dice)
 	made := webhook.Endpoint{Application: w.app, URL: "https://example.com/", Version: 1, EventTypes: types, Throttle: drawThrottle(dice)}
 	w.mu.Lock()
-	e := &endpoint{number: len(w.endpoints)}
+	e := &endpoint{number: len(w.endpoints), ordered: dice.IntN(3) == 0}
 	made.UID = e.uid()
+	if e.ordered {
+		made.Order = webhook.PerKey
+	}
 	w.endpoints = append(w.endpoints, e)
 	w.net.weather[e.number] = drawWeather(dice)
-	c := e.mayBecome(config{true, types}, n)
-	w.note("e%d wants %v, throttle %d, weather %s", e.number, types, made.Throttle, weatherNames[w.net.weather[e.number]])
+	c := e.mayBecome(config{on: true, types: types}, n)
+	w.note("e%d wants %v, ordered %v, throttle %d, weather %s", e.number, types, e.ordered, made.Throttle, weatherNames[w.net.weather[e.number]])
 	w.mu.Unlock()
 	stored, err := n.store.CreateEndpoint(context.Background(), made)
 	w.mu.Lock()
@@ -304,24 +314,28 @@ func (w *world) addEndpoint(n *node, dice *rand.Rand) {
 
 func drawThrottle(dice *rand.Rand) int { return []int{0, 0, 0, 1, 5, 50}[dice.IntN(6)] }
 
-// configure changes an endpoint.
+// configure changes one of the endpoints.
 func (w *world) configure(n *node, dice *rand.Rand, f func(*webhook.Endpoint)) {
 	w.mu.Lock()
 	e := w.endpoints[dice.IntN(len(w.endpoints))]
 	w.mu.Unlock()
+	w.change(n, e, f)
+}
+
+func (w *world) change(n *node, e *endpoint, f func(*webhook.Endpoint)) {
 	var c *configChange
 	_, err := n.store.UpdateEndpoint(context.Background(), w.app, e.uid(), func(stored *webhook.Endpoint) error {
 		f(stored)
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		c = e.mayBecome(config{!stored.Disabled, stored.EventTypes}, n)
+		c = e.mayBecome(config{on: !stored.Disabled, paused: stored.Paused, types: stored.EventTypes}, n)
 		return nil
 	})
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.note("e%d changes: %v", e.number, err)
 	if c != nil {
-		w.note("e%d: on %v, wants %v", e.number, c.on, c.types)
+		w.note("e%d: on %v, paused %v, wants %v", e.number, c.on, c.paused, c.types)
 		c.settled(n, err)
 	}
 }

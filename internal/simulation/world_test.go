@@ -67,12 +67,12 @@ type node struct {
 	// leaving nodes drain and take no requests.
 	leaving atomic.Bool
 	died    time.Time // mu of world
-	// cut says that its drain took longer than it may.
-	cut atomic.Bool
+	// left nodes have drained; cut says that it took longer than it may.
+	left, cut atomic.Bool
 }
 
 // gone reports whether the node is dead, or is about to be told so.
-func (n *node) gone() bool { return n.dead.Load() || n.disk.Image() != nil }
+func (n *node) gone() bool { return n.dead.Load() || !n.left.Load() && n.disk.Image() != nil }
 
 func newWorld(t *testing.T, p plan, dir string) *world {
 	w := &world{
@@ -213,7 +213,7 @@ func (w *world) watch() {
 			return
 		}
 		for _, n := range w.all() {
-			if n.disk == d {
+			if n.disk == d && !n.left.Load() {
 				n.bury("its disk stopped")
 			}
 		}
@@ -336,6 +336,16 @@ func (w *world) settle() {
 	w.disk.SetRoom(-1)
 	w.note("all is well from now on")
 	w.mu.Unlock()
+	for _, e := range w.endpoints {
+		// What a pause holds is held for good.
+		for len(w.live()) == 0 {
+			time.Sleep(time.Second)
+		}
+		n := w.live()[0]
+		if stored, err := n.store.Endpoint(context.Background(), w.app, e.uid()); err == nil && stored.Paused {
+			w.change(n, e, func(e *webhook.Endpoint) { e.Paused = false })
+		}
+	}
 	// A receiver may ask to wait for an hour, and a breaker rests for minutes.
 	for wait := time.Minute; wait < 3*time.Hour; wait = wait * 3 / 2 {
 		time.Sleep(wait)
