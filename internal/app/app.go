@@ -201,7 +201,7 @@ func (n *Node) open(cfg *config.Config, version string) error {
 		PublicURL: cfg.PublicURL, HTTPSOnly: cfg.HTTPSOnly, Asymmetric: cfg.SignatureType == config.Ed25519,
 	})
 	n.server = &http.Server{
-		Handler:           web.Log(n.log, broken(pages), n.faces(pages, api, sender)),
+		Handler:           web.Log(n.log, broken(pages), web.Admit(cfg.MaxInFlight, n.faces(pages, api, sender))),
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, WriteTimeout: bodyTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeader,
 		ErrorLog:       slog.NewLogLogger(n.log.Handler(), slog.LevelWarn),

@@ -66,6 +66,8 @@ type Config struct {
 	// MaxBody and MaxUnpacked bound the body of a request, in bytes, as sent
 	// and after decompression.
 	MaxBody, MaxUnpacked int64
+	// MaxInFlight bounds the bytes of all bodies that are under way at a time.
+	MaxInFlight int64
 	// MaxAsset bounds an uploaded file, in bytes.
 	MaxAsset int64
 	// MaxEvent bounds the payload of a registry event, in bytes.
@@ -265,6 +267,8 @@ var settings = slices.Concat([]setting{
 		func(c *Config) *string { return &c.LogLevel }, "debug", "info", "warn", "error"),
 	choice("log-format", "`format` of log lines: text or json", func(c *Config) *string { return &c.LogFormat }, "text", "json"),
 	size("max-body", "`bytes` that the body of a request may have as sent", "33554432", func(c *Config) *int64 { return &c.MaxBody }),
+	size("max-in-flight", "`bytes` of request bodies that may be under way at a time; what exceeds them is answered with 503", "268435456",
+		func(c *Config) *int64 { return &c.MaxInFlight }),
 	size("max-unpacked-body", "`bytes` that the body of a request may have after decompression", "134217728",
 		func(c *Config) *int64 { return &c.MaxUnpacked }),
 	{
@@ -361,6 +365,7 @@ func Default() Config {
 		MessageRetention: 90 * 24 * time.Hour, AttemptRetention: 30 * 24 * time.Hour,
 		MaxBody:     32 << 20,
 		MaxUnpacked: 128 << 20,
+		MaxInFlight: 256 << 20,
 		MaxAsset:    64 << 20,
 		MaxEvent:    256 << 10,
 	}

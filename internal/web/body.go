@@ -60,6 +60,9 @@ func bodyError(err error) error {
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return ErrTooLarge
 	}
+	if errors.Is(err, ErrOverloaded) {
+		return err
+	}
 	return errors.Join(ErrSyntax, err)
 }
 
