@@ -3,6 +3,7 @@
 // and replayed.
 //
 // Pages are rendered on the server and work without JavaScript; htmx refreshes
-// what is under way. Every page but the login asks for a session, and shows an
-// account only to those who may act for it: anything else is not found.
+// what is under way. Every page but the login and the documentation asks for a
+// session, and shows an account only to those who may act for it: anything else
+// is not found.
 package portal
