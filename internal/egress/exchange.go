@@ -47,7 +47,7 @@ var spare = sync.Pool{New: func() any { return &buffers{heads: headReader{in: bu
 
 // release gives the buffers back unless they have grown out of proportion.
 func (b *buffers) release() {
-	if cap(b.out) <= 2*maxInline {
+	if cap(b.out) <= 2*maxInline && cap(b.heads.line)+cap(b.heads.head) <= 8<<10 {
 		b.heads.in.Reset(nil)
 		spare.Put(b)
 	}
@@ -103,7 +103,7 @@ func (x *exchange) connect(ctx context.Context) (made net.Conn, http2 bool, err 
 func (x *exchange) on(ctx context.Context, c *conn, b *buffers) error {
 	clean := false
 	if err := c.SetDeadline(x.deadline); err != nil {
-		_ = c.Close()
+		c.drop()
 		return err
 	}
 	stop := func() bool { return true }
@@ -115,7 +115,7 @@ func (x *exchange) on(ctx context.Context, c *conn, b *buffers) error {
 		if stop() && clean {
 			x.client.idle.put(c)
 		} else {
-			_ = c.Close()
+			c.drop()
 		}
 	}()
 	b.heads.in.Reset(c)
@@ -162,7 +162,7 @@ func (x *exchange) aside(c *conn, b *buffers) (clean bool, err error) {
 	select {
 	case wrote = <-sent:
 	case <-patience.C:
-		_ = c.Close()
+		c.drop()
 		wrote, clean = <-sent, false
 	}
 	x.wrote = wrote.n > 0

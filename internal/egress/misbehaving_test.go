@@ -48,6 +48,7 @@ func (v verdict) with(status int) verdict {
 
 var verdicts = map[string]verdict{
 	"hangs without reading":          noAnswer,
+	"hangs without answering":        noAnswer,
 	"hangs before the headers":       noAnswer,
 	"hangs in the status line":       half,
 	"hangs in the headers":           half,
@@ -111,6 +112,7 @@ var verdicts = map[string]verdict{
 	"shows a certificate of another host":           {0, egress.Unreachable, "the TLS certificate is for another host name", false},
 	"shows a certificate of an unknown authority":   {0, egress.Unreachable, "the TLS certificate is signed by an unknown authority", false},
 	"closes while idle over TLS":                    delivered,
+	"hangs without reading over TLS":                noAnswer,
 	"hangs before the headers over TLS":             noAnswer,
 	"resets in the body over TLS":                   closed.with(200),
 	"goes away while idle over HTTP/2":              delivered,
@@ -192,7 +194,10 @@ func virtual(t *testing.T, m receivertest.Misbehaviour) scene {
 	t.Helper()
 	r := receivertest.New(m.Serve)
 	var serving sync.WaitGroup
-	t.Cleanup(serving.Wait)
+	t.Cleanup(func() {
+		r.Stop()
+		serving.Wait()
+	})
 	c := client(t, 0)
 	c.DialWith(func() net.Conn {
 		ours, theirs := net.Pipe()

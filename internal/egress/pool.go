@@ -23,7 +23,9 @@ type conn struct {
 	net.Conn
 	key  hostKey
 	used bool // has carried a request
-	// raw is the socket, nil when there is none; look and quiet are of [conn.alive].
+	// under is what carries it, the same but for TLS; raw is the socket, nil
+	// when there is none; look and quiet are of [conn.alive].
+	under net.Conn
 	raw   syscall.RawConn
 	look  func(fd uintptr)
 	quiet bool
@@ -36,13 +38,12 @@ type conn struct {
 }
 
 func newConn(c net.Conn, key hostKey) *conn {
-	made := &conn{Conn: c, key: key}
+	made := &conn{Conn: c, key: key, under: c}
 	made.abort = func() { _ = c.SetDeadline(time.Unix(1, 0)) }
-	under := c
 	if over, ok := c.(interface{ NetConn() net.Conn }); ok { // *tls.Conn
-		under = over.NetConn()
+		made.under = over.NetConn()
 	}
-	if socket, ok := under.(syscall.Conn); ok {
+	if socket, ok := made.under.(syscall.Conn); ok {
 		made.raw, _ = socket.SyscallConn()
 	}
 	made.look = func(fd uintptr) {
@@ -52,6 +53,10 @@ func newConn(c net.Conn, key hostKey) *conn {
 	}
 	return made
 }
+
+// drop ends a connection without a word: to say goodbye, TLS would wait for five
+// seconds for a receiver that does not read.
+func (c *conn) drop() { _ = c.under.Close() }
 
 // alive reports whether an idle connection can carry a request, for all that
 // can be known: it has neither been closed nor sent what nobody asked for.
@@ -95,7 +100,7 @@ func (p *pool) get(key hostKey) *conn {
 		if c.alive() {
 			return c
 		}
-		_ = c.Close()
+		c.drop()
 	}
 }
 

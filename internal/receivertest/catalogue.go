@@ -35,7 +35,8 @@ func Catalogue() []Misbehaviour {
 // silent are receivers that take their time.
 func silent() []Misbehaviour {
 	return []Misbehaviour{
-		{"hangs without reading", false, func(c *Conn) { c.wait() }},
+		{"hangs without reading", false, (*Conn).Hang},
+		{"hangs without answering", false, func(c *Conn) { c.wait() }},
 		{"hangs before the headers", false, hangsAfter("")},
 		{"hangs in the status line", false, hangsAfter("HTTP/1.1 2")},
 		{"hangs in the headers", false, hangsAfter(ok + "Content-Le")},
@@ -208,6 +209,7 @@ func overTLS() []Misbehaviour {
 			_ = tls.Server(c, &tls.Config{}).HandshakeContext(context.Background()) //nolint:gosec // it has no certificate at all
 		}},
 		{"closes while idle over TLS", true, Secure(Good, nil, Closing(ok+"Content-Length: 2\r\n\r\nok"))},
+		{"hangs without reading over TLS", true, Secure(Good, nil, (*Conn).Hang)},
 		{"hangs before the headers over TLS", true, Secure(Good, nil, hangsAfter(""))},
 		{"resets in the body over TLS", true, Secure(Good, nil, resetsAfter(ok+"Content-Length: 100\r\n\r\nok"))},
 	}

@@ -59,7 +59,7 @@ func Start(t testing.TB, serve ...func(*Conn)) *Receiver {
 	})
 	t.Cleanup(func() {
 		_ = l.Close()
-		close(r.stopped)
+		r.Stop()
 		r.hangUp()
 		serving.Wait()
 	})
@@ -70,6 +70,9 @@ func Start(t testing.TB, serve ...func(*Conn)) *Receiver {
 func New(serve ...func(*Conn)) *Receiver {
 	return &Receiver{serve: serve, stopped: make(chan struct{}), open: make(map[net.Conn]struct{})}
 }
+
+// Stop lets those of its connections go that hang.
+func (r *Receiver) Stop() { close(r.stopped) }
 
 // URL is where the receiver is, over TLS or not.
 func (r *Receiver) URL(overTLS bool) string {
