@@ -85,6 +85,27 @@ func TestConnectionsAreUsedAgain(t *testing.T) {
 	}
 }
 
+func TestAConnectionThatTheReceiverWantsToEndIsNotUsedAgain(t *testing.T) {
+	for _, answer := range []string{
+		"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok",
+		"HTTP/1.1 200 OK\r\nConnection: Close, x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+		"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n",
+		"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
+		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+	} {
+		r := receivertest.Start(t, receivertest.Answering(answer))
+		c := client(t, time.Minute)
+		for range 3 {
+			if _, err := c.Do(t.Context(), request(t, r.URL(false), "{}")); err != nil {
+				t.Errorf("%q: %v", answer, err)
+			}
+		}
+		if got := r.Connections.Load(); got != 3 || c.Idle() != 0 {
+			t.Errorf("%q: %d connections, %d kept", answer, got, c.Idle())
+		}
+	}
+}
+
 func TestTheTimesOfAHandshakeAreToldOnce(t *testing.T) {
 	for name, serve := range map[string]func(*receivertest.Conn){
 		"HTTP/1.1": receivertest.Secure(receivertest.Good, nil, receivertest.Healthy),

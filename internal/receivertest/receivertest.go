@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // Receiver listens on a port of the loopback address.
@@ -171,6 +172,26 @@ func Answering(answer string) func(*Conn) {
 	return func(c *Conn) {
 		for c.request() && c.say(answer) {
 		}
+	}
+}
+
+// AnsweringSlowly answers each request in two parts, each after a while.
+func AnsweringSlowly(wait time.Duration, first string, pause time.Duration, rest string) func(*Conn) {
+	return func(c *Conn) {
+		for c.request() {
+			<-time.After(wait)
+			c.say(first)
+			<-time.After(pause)
+			c.say(rest)
+		}
+	}
+}
+
+// Later serves after a while.
+func Later(wait time.Duration, serve func(*Conn)) func(*Conn) {
+	return func(c *Conn) {
+		<-time.After(wait)
+		serve(c)
 	}
 }
 
