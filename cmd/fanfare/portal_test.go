@@ -153,15 +153,15 @@ func TestAnOwnerChangesAnEndpointInABrowser(t *testing.T) {
 	// Event types are searched, and what a choice means is counted.
 	b.Fill("[data-tree-search] input", "label upd")
 	b.Until("one type", `[...document.querySelectorAll("[name=event_types]")].filter(t => t.offsetParent).length === 1`)
-	b.Click("[value='label.updated']")
+	b.Click("[name=event_types][value='label.updated']")
 	b.See("It would have received 2 of the 2 events of the last 24 hours; with these settings, 0.")
 	b.Look("endpoint-form-dry-run")
 	b.Fill("[data-tree-search] input", "sample")
 	b.Until("three types", `[...document.querySelectorAll("[name=event_types]")].filter(t => t.offsetParent).length === 3`)
-	b.Click("[value='sample.created']")
+	b.Click("[name=event_types][value='sample.created']")
 	b.See("with these settings, 1.")
 	b.Fill("#datasets", "jane")
-	b.Press("Rate limit and headers")
+	b.Press("Order, rate limit and headers")
 	b.Fill("#throttle", "50")
 	b.Fill("[name=header_name]", "X-Api-Key")
 	b.Fill("[name=header_value]", "open sesame")
@@ -196,6 +196,18 @@ func TestAnOwnerChangesAnEndpointInABrowser(t *testing.T) {
 	in.sample("new.png")
 	r.wait(t, "a sample for the new secret", r.has("new.png"))
 	b.Look("endpoint-rotated")
+
+	// Paused: what is for it is held.
+	b.Press("Pause")
+	b.See("The endpoint is paused.")
+	in.sample("held.png")
+	b.Press("Resume…")
+	b.See("1 webhook is held for")
+	b.Fill("#rate", "5")
+	b.Look("endpoint-resume")
+	b.Press("Resume endpoint")
+	b.See("The endpoint is resumed.")
+	r.wait(t, "what was held", r.has("held.png"))
 
 	// Disabled: what it would miss is said, and why it missed it.
 	b.Press("Disable…")

@@ -70,6 +70,8 @@ type endpointForm struct {
 	EventTypes                []string
 	// Datasets are those that it wants to hear of, one a line.
 	Datasets string
+	// Order is by what events are sent one after the other.
+	Order    string
 	Throttle string
 	Headers  []headerRow
 	Chat     chatForm
@@ -92,7 +94,7 @@ const spareHeaders = 2
 func formOf(e *webhook.Endpoint) endpointForm {
 	f := endpointForm{
 		URL: e.URL, Version: strconv.Itoa(e.Version), Description: e.Description, AllTypes: e.EventTypes == nil,
-		EventTypes: e.EventTypes, Datasets: strings.Join(e.Datasets, "\n"), Chat: chatFormOf(e), before: *e,
+		EventTypes: e.EventTypes, Order: string(e.Order), Datasets: strings.Join(e.Datasets, "\n"), Chat: chatFormOf(e), before: *e,
 	}
 	if e.Throttle > 0 {
 		f.Throttle = strconv.Itoa(e.Throttle)
@@ -114,7 +116,7 @@ func (f endpointForm) Wrong() bool { return len(f.problems) > 0 }
 
 // Advanced reports whether something is set that most endpoints do without.
 func (f endpointForm) Advanced() bool {
-	return f.Throttle != "" || slices.ContainsFunc(f.Headers, func(h headerRow) bool { return h.Name != "" }) ||
+	return f.Throttle != "" || f.Order != "" || f.Problem("order") != "" || slices.ContainsFunc(f.Headers, func(h headerRow) bool { return h.Name != "" }) ||
 		f.Problem("throttle") != "" || f.Problem("headers") != ""
 }
 
@@ -219,6 +221,7 @@ func (v *visit) readForm(e *webhook.Endpoint, before *webhook.Endpoint) (endpoin
 	if utf8.RuneCountInString(f.Description) > maxDescription || strings.ContainsRune(f.Description, 0) {
 		f.problems.Add("description", "The description is too long: at most 1,000 characters.")
 	}
+	f.readOrder(e, v.PostFormValue("order"))
 	f.readThrottle(e)
 	f.readDatasets(e)
 	f.readHeaders(e, v.PostForm["header_name"], v.PostForm["header_value"])
@@ -249,6 +252,15 @@ func (v *visit) readTypes(f *endpointForm, e *webhook.Endpoint) error {
 		f.problems.Add("event_types", "There is no such event. Choose from the list.")
 	}
 	return nil
+}
+
+func (f *endpointForm) readOrder(e *webhook.Endpoint, order string) {
+	switch e.Order = webhook.Order(order); e.Order {
+	case webhook.Unordered, webhook.PerDataset, webhook.PerKey:
+		f.Order = order
+	default:
+		f.problems.Add("order", "There is no such order. Choose from the list.")
+	}
 }
 
 func (f *endpointForm) readThrottle(e *webhook.Endpoint) {
@@ -381,7 +393,7 @@ func (p *Portal) editEndpoint(v *visit) error {
 	}
 	return v.change("saved", func(e *webhook.Endpoint) error {
 		e.URL, e.Version, e.Description, e.EventTypes = read.URL, read.Version, read.Description, read.EventTypes
-		e.Datasets, e.Throttle, e.Headers = read.Datasets, read.Throttle, read.Headers
+		e.Datasets, e.Throttle, e.Headers, e.Order = read.Datasets, read.Throttle, read.Headers, read.Order
 		e.Kind, e.Filter, e.Digest = read.Kind, read.Filter, read.Digest
 		return nil
 	})

@@ -100,17 +100,20 @@ func (p *Portal) deleteEndpointPage(v *visit) error {
 
 // ask shows the page that asks before something is done to the endpoint.
 func (v *visit) ask(template, title string) error {
+	view, err := v.asking(title)
+	if err != nil {
+		return err
+	}
+	return v.show(http.StatusOK, template, view)
+}
+
+func (v *visit) asking(title string) (askView, error) {
 	e, err := v.endpoint()
 	if err != nil {
-		return err
+		return askView{}, err
 	}
 	backlog, err := v.p.store.EndpointBacklog(v.Context(), e.ID)
-	if err != nil {
-		return err
-	}
-	return v.show(http.StatusOK, template, askView{
-		page: v.page(title, "endpoints"), Endpoint: e, Ref: endpointRef(e), Backlog: backlog,
-	})
+	return askView{page: v.page(title, "endpoints"), Endpoint: e, Ref: endpointRef(e), Backlog: backlog}, err
 }
 
 type askView struct {

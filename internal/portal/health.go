@@ -269,6 +269,8 @@ type standing struct {
 	// ends by itself; zero times say nothing.
 	Lead, Reason string
 	Since, Until time.Time
+	// Then is what happens at Until.
+	Then string
 }
 
 func (p *Portal) standing(e *webhook.Endpoint) standing {
@@ -277,14 +279,20 @@ func (p *Portal) standing(e *webhook.Endpoint) standing {
 		return standing{Word: "disabled", Lead: "Disabled by us", Reason: e.DisabledReason, Since: e.DisabledAt}
 	case e.Disabled:
 		return standing{Word: "disabled", Lead: "Disabled by its owner", Since: e.DisabledAt}
+	case e.Paused:
+		return standing{Word: "paused", Lead: "Paused by its owner", Reason: "what is for it is held, in order, until it is resumed."}
 	case breaker.Resting(time.Now()):
 		return standing{
 			Word: "resting", Lead: fmt.Sprintf("Rests after %d failures in a row", breaker.Failures),
 			Reason: "first attempts wait, planned retries keep their times.",
-			Until:  breaker.OpenUntil,
+			Until:  breaker.OpenUntil, Then: "one call tries it",
 		}
 	case !e.FailingSince.IsZero():
-		return standing{Word: "failing", Lead: "All deliveries that ended have failed, the first", Since: e.FailingSince}
+		failing := standing{Word: "failing", Lead: "All deliveries that ended have failed, the first", Since: e.FailingSince}
+		if after := p.cfg.Promises.DisableAfter; after > 0 {
+			failing.Until, failing.Then = e.FailingSince.Add(after), "it is disabled unless one succeeds before"
+		}
+		return failing
 	default:
 		return standing{Word: "enabled"}
 	}

@@ -90,6 +90,8 @@ var notices = map[string]notice{
 	"endpoint-enabled":  {"good", "The endpoint is enabled."},
 	"endpoint-disabled": {"warn", "The endpoint is disabled. What was waiting for it is canceled."},
 	"enabled-replay":    {"good", "The endpoint is enabled. Below is what it missed while it was disabled."},
+	"paused":            {"good", "The endpoint is paused. What is for it is held, in order, until you resume it."},
+	"resumed":           {"good", "The endpoint is resumed. What was held is on its way."},
 	"rotated":           {"good", "The endpoint has a new secret. The one before signs as well for 24 hours: give your server the new one until then."},
 	"rotated-at-once":   {"warn", "The endpoint has a new secret, and the one before signs nothing more. Give your server the new one now."},
 	"tested":            {"good", "The test is on its way: the outcome shows below in a moment."},
