@@ -39,6 +39,7 @@ func TestAJourneyWithTheKeyboardAlone(t *testing.T) {
 	tabTo(t, b, `document.activeElement.innerText === "Verify" && document.activeElement.type === "submit"`)
 	b.Type("\r")
 	b.See("This request verifies.")
+	b.Look("verify-result")
 
 	// Code opens and closes with the keyboard, and can be scrolled.
 	tabTo(t, b, `document.activeElement.matches("summary") && document.activeElement.innerText === "Python"`)
