@@ -133,7 +133,8 @@ func TestTheTimesOfAHandshakeAreToldOnce(t *testing.T) {
 
 func TestIdleConnectionsAreBoundedAndClosedInTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := receivertest.New(receivertest.Healthy)
+		// Slow, so that the calls of a burst are all under way at once.
+		r := receivertest.New(receivertest.AnsweringSlowly(time.Second, answerOK[:len(answerOK)-2], time.Second, "ok"))
 		var serving sync.WaitGroup
 		t.Cleanup(serving.Wait)
 		c := client(t, 0)
@@ -155,6 +156,9 @@ func TestIdleConnectionsAreBoundedAndClosedInTheEnd(t *testing.T) {
 		}
 		for host := range 30 {
 			burst(100, "http://"+strings.Repeat("a", host+1)+".example/")
+			if got := c.Idle(); host == 0 && got != 64 {
+				t.Errorf("%d connections to one receiver are idle", got)
+			}
 		}
 		if got := c.Idle(); got > 1024 {
 			t.Errorf("%d connections are idle", got)
@@ -269,6 +273,9 @@ func TestAReceiverMayChangeTheProtocolItSpeaks(t *testing.T) {
 					t.Fatalf("%s (%v)", res.Body, err)
 				}
 			}
+			if last := name != "from HTTP/1.1 to HTTP/2"; last != (c.Idle() == 1) {
+				t.Errorf("%d connections of HTTP/1.1 are kept", c.Idle())
+			}
 		})
 	}
 }
@@ -290,5 +297,23 @@ func TestManyCallsToANewReceiverShareOneConnectionOfHTTP2InTheEnd(t *testing.T) 
 	}
 	if c.Idle() != 0 {
 		t.Errorf("%d connections of HTTP/1.1", c.Idle())
+	}
+}
+
+func TestAReceiverThatClosesEachConnectionOfHTTP2IsNotDialledWithoutEnd(t *testing.T) {
+	r := receivertest.Start(t, receivertest.Secure(receivertest.Good, []string{"h2"}, func(*receivertest.Conn) {}))
+	c := client(t, time.Minute)
+	const calls = 50
+	var under sync.WaitGroup
+	for range calls {
+		under.Go(func() {
+			if _, err := c.Do(t.Context(), request(t, r.URL(true), "{}")); egress.Class(err) != egress.Unreachable {
+				t.Errorf("%q (%v)", egress.Class(err), err)
+			}
+		})
+	}
+	under.Wait()
+	if got := r.Connections.Load(); got > 4*calls {
+		t.Errorf("%d connections for %d calls", got, calls)
 	}
 }

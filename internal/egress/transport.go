@@ -3,6 +3,7 @@ package egress
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -13,9 +14,18 @@ import (
 
 // handover is a connection on its way to net/http, which dials itself: it is
 // found in the context of the request that it was made for.
-type handover struct{ conn atomic.Pointer[tls.Conn] }
+type handover struct {
+	conn  atomic.Pointer[tls.Conn]
+	dials atomic.Int32 // how often net/http has dialled for the request
+}
 
 type handoverKey struct{}
+
+// maxDials bounds how often a request over HTTP/2 is begun anew, which net/http
+// does for as long as each connection fails before it can be used.
+const maxDials = 3
+
+var errNoUse = errors.New("http2: each connection was closed before it could be used")
 
 const maxWindow = 128 << 10 // bytes
 
@@ -50,6 +60,9 @@ func (c *Client) dialHTTP2(ctx context.Context, _, address string) (net.Conn, er
 	if h, ok := ctx.Value(handoverKey{}).(*handover); ok {
 		if conn := h.conn.Swap(nil); conn != nil {
 			return conn, nil
+		}
+		if h.dials.Add(1) > maxDials {
+			return nil, errNoUse
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
