@@ -131,7 +131,7 @@ func TestADatasetOwnerInABrowser(t *testing.T) {
 	b.Look("endpoints")
 	b.Press(strings.TrimPrefix(r.URL, "http://"))
 	b.Press("Edit")
-	b.Click("[value='sample.deleted']")
+	b.Click("[name=event_types][value='sample.deleted']")
 	b.Look("endpoint-form")
 	b.Press("Save changes")
 	b.See("Changes are saved.")

@@ -156,7 +156,7 @@ func TestTheGuideOfSlackInABrowser(t *testing.T) {
 	in.must("jane", http.MethodPost, "/datasets/jane/roses/samples/", `{"name":"tulip.png","attributes":null}`)
 	b.Click("nav [href$='/endpoints']")
 	b.Press("services/T00000000")
-	b.See("404 Not Found")
+	b.See("Attempt 4")
 	b.Click("nav [href$='/events']")
 	b.Press("Sample tulip.png created")
 	b.See("The webhook was removed or disabled in Slack")

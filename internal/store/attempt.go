@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fanfare/internal/webhook"
 	"fmt"
 	"slices"
@@ -257,24 +256,4 @@ func (s *Store) Deliveries(ctx context.Context, app, message webhook.ID) ([]webh
 		all[i] = *states[k]
 	}
 	return all, nil
-}
-
-// MessageTypes tells the event types of messages of an application.
-func (s *Store) MessageTypes(ctx context.Context, app webhook.ID, messages []webhook.ID) (map[webhook.ID]string, error) {
-	types := map[webhook.ID]string{}
-	for _, message := range messages {
-		var eventType string
-		err := s.row(ctx, `SELECT event_type FROM message WHERE id = $1 AND application_id = $2`, key(message), key(app)).Scan(&eventType)
-		if err != nil && !errors.Is(err, webhook.ErrNotFound) {
-			return nil, fmt.Errorf("event type: %w", err)
-		}
-		if err != nil {
-			err := s.row(ctx, `SELECT event_type FROM digest WHERE id = $1 AND application_id = $2`, key(message), key(app)).Scan(&eventType)
-			if err != nil && !errors.Is(err, webhook.ErrNotFound) {
-				return nil, fmt.Errorf("event type of a digest: %w", err)
-			}
-		}
-		types[message] = eventType
-	}
-	return types, nil
 }

@@ -102,7 +102,7 @@ func keysOf(rows []gatheredRow) []webhook.DeliveryKey {
 func (s *Store) storeDigest(ctx context.Context, e *webhook.Endpoint, d *chat.Digest, members, expired []gatheredRow, expires time.Time) error {
 	return s.write(ctx, func(t *tx) error {
 		ends := webhook.Attempt{
-			Application: e.Application, Outcome: webhook.NotSent, Ends: webhook.Failed, URL: e.URL, StartedAt: time.Now(),
+			Application: e.Application, Number: 1, Outcome: webhook.NotSent, Ends: webhook.Failed, URL: e.URL, StartedAt: time.Now(),
 			Error: "The payload expired before it was delivered.",
 		}
 		if _, err := t.endAll(keysOf(expired), ends); err != nil || len(members) == 0 {
@@ -193,7 +193,7 @@ func (s *Store) cancelGathered(ctx context.Context, endpoint webhook.ID, e *webh
 	if err != nil {
 		return err
 	}
-	a := webhook.Attempt{Outcome: webhook.NotSent, Ends: webhook.Canceled, StartedAt: time.Now(), Error: "The endpoint was deleted."}
+	a := webhook.Attempt{Number: 1, Outcome: webhook.NotSent, Ends: webhook.Canceled, StartedAt: time.Now(), Error: "The endpoint was deleted."}
 	if e != nil {
 		a.URL, a.Error = e.URL, "The endpoint was disabled."
 	}

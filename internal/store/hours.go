@@ -22,6 +22,9 @@ type hourKey struct {
 // count adds an attempt to the counts of its hour. What only notes that a
 // replay made it needless counts as nothing.
 func (t *tx) count(a *webhook.Attempt) {
+	if a.Number == 0 {
+		return // the call for its digest counts
+	}
 	// By its id, so that hours and the list of attempts agree.
 	k := hourKey{hour: webhook.Micros(a.ID.Time().Truncate(time.Hour)), endpoint: a.Endpoint, bucket: int64(webhook.LatencyBucket(a.Timings.Total))}
 	switch {

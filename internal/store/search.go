@@ -121,7 +121,7 @@ func (s *Store) SearchMessages(ctx context.Context, app webhook.ID, q Search, p 
 	return f, err
 }
 
-// payloads reads those of a page of messages.
+// payloads reads those of a page of messages or digests.
 func (s *Store) payloads(ctx context.Context, app webhook.ID, messages []webhook.ID) (map[webhook.ID][]byte, error) {
 	found := map[webhook.ID][]byte{}
 	slices.SortFunc(messages, func(a, b webhook.ID) int { return bytes.Compare(a[:], b[:]) })
@@ -134,7 +134,8 @@ func (s *Store) payloads(ctx context.Context, app webhook.ID, messages []webhook
 		args = append(args, key(m))
 		places[i] = fmt.Sprintf("$%d", i+2)
 	}
-	rows, err := s.query(ctx, `SELECT id, payload FROM message WHERE application_id = $1 AND id IN (`+strings.Join(places, ", ")+`)`, args...)
+	in := ` WHERE application_id = $1 AND id IN (` + strings.Join(places, ", ") + `)`
+	rows, err := s.query(ctx, `SELECT id, payload FROM message`+in+` UNION ALL SELECT id, body FROM digest`+in, args...)
 	_, err = collect(rows, err, func(row scanner) (struct{}, error) {
 		var m webhook.ID
 		var payload []byte
@@ -160,9 +161,11 @@ func (s *Store) SearchAttempts(ctx context.Context, app, endpoint webhook.ID, q 
 	bounds, order, args := q.depth(p).where("a.id", []any{key(app), key(endpoint)})
 	rows, err := s.query(ctx, `
 		SELECT a.id, a.message_id, a.replay, a.number, a.outcome, a.ends, a.status_code, a.started_at, a.total, a.error,
-			m.event_type, m.dataset, m.subject, m.tags, m.created_at, `+q.payloadFor("m.payload")+`
+			COALESCE(m.event_type, g.event_type), COALESCE(m.dataset, g.dataset), m.subject, m.tags, m.created_at, `+
+		q.payloadFor("COALESCE(m.payload, g.body)")+`
 		FROM attempt a LEFT JOIN message m ON m.id = a.message_id AND m.application_id = a.application_id
-		WHERE a.application_id = $1 AND a.endpoint_id = $2 AND NOT (a.outcome = 7 AND a.ends IN (0, 1))`+bounds+order, args...)
+		LEFT JOIN digest g ON g.id = a.message_id AND g.application_id = a.application_id
+		WHERE a.application_id = $1 AND a.endpoint_id = $2 AND a.number > 0 AND NOT (a.outcome = 7 AND a.ends IN (0, 1))`+bounds+order, args...)
 	f, err := search(rows, err, func(row scanner) (LoggedAttempt, webhook.ID, bool, error) {
 		a := LoggedAttempt{Attempt: webhook.Attempt{Application: app}}
 		a.Endpoint = endpoint
