@@ -46,7 +46,7 @@ func (p *Portal) framed(r *http.Request) bool {
 // another site browsers send it only if it says so, and keep it apart for each
 // site that shows the frame.
 func (p *Portal) accessSession(r *http.Request, session string, age int) *http.Cookie {
-	c := p.cookie(p.accessCookie(), session, age)
+	c := p.cookie(p.accessCookie(), session, age) //nolint:gosec // its attributes are set there
 	if p.framed(r) {
 		c.SameSite, c.Secure, c.Partitioned = http.SameSiteNoneMode, true, true
 	}

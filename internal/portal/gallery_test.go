@@ -97,7 +97,10 @@ type shot struct {
 func (w *site) shots() []shot {
 	w.t.Helper()
 	list := []shot{
-		{"login", "", "/login"}, {"docs-nobody", "", "/docs/webhooks"}, {"docs-search", "", "/docs/search?q=habits"}, {"docs-search-nothing", "", "/docs/search?q=zzz"},
+		{"login", "", "/login"},
+		{"docs-nobody", "", "/docs/webhooks"},
+		{"docs-search", "", "/docs/search?q=habits"},
+		{"docs-search-nothing", "", "/docs/search?q=zzz"},
 		{"not-found", "jane", "/webhooks/jane/endpoints/nothing"},
 	}
 	for _, page := range w.pagesOfTheGuide() {

@@ -196,11 +196,11 @@ func (p *Portal) operatorPage(v *visit) error {
 	for _, w := range backlog.Fullest {
 		view.Fullest = append(view.Fullest, waitingRow{appRef(w.Application), w.ApplicationName, w.URL, grouped(w.Deliveries)})
 	}
-	failed := int64(0)
-	if view.Succeeded, failed, err = p.store.Sent(ctx, hour); err != nil {
+	succeeded, failed, err := p.store.Sent(ctx, hour)
+	if err != nil {
 		return err
 	}
-	view.Calls, view.Rate = view.Succeeded+failed, share(view.Succeeded, view.Succeeded+failed)
+	view.Succeeded, view.Calls, view.Rate = succeeded, succeeded+failed, share(succeeded, succeeded+failed)
 	if err := p.troubles(v, &view, hour); err != nil {
 		return err
 	}

@@ -186,7 +186,7 @@ func fromLatin1(body []byte) ([]byte, bool) {
 			return nil, false
 		}
 		beyond = beyond || r > 0x7f
-		out = append(out, byte(r))
+		out = append(out, byte(r)) //nolint:gosec // it is at most 0xff
 	}
 	return out, beyond && utf8.Valid(out)
 }
