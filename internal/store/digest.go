@@ -149,8 +149,8 @@ func (t *tx) gather(waiting []webhook.Delivery, most int) []webhook.Delivery {
 // DigestWork yields when a digest may be due earlier than MakeDigests has said.
 func (s *Store) DigestWork() <-chan struct{} { return s.gathering.wake }
 
-// errStale means that what was gathered is not what it was when it was read.
-var errStale = errors.New("gathered deliveries changed")
+// errMoved means that what was gathered is not what it was when it was read.
+var errMoved = errors.New("gathered deliveries changed")
 
 // MakeDigests makes the digests that are due or full, and reports when the next
 // one is due; zero when nothing is gathered.
@@ -231,7 +231,7 @@ func (s *Store) digestEndpoint(ctx context.Context, endpoint webhook.ID) error {
 				n = min(n, most)
 			}
 			taken, err := s.makeDigest(ctx, e, links, group[:n])
-			if errors.Is(err, errStale) {
+			if errors.Is(err, errMoved) {
 				return nil // the next look finds what is left
 			}
 			if err != nil {

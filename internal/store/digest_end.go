@@ -113,7 +113,7 @@ func (s *Store) storeDigest(ctx context.Context, e *webhook.Endpoint, d *chat.Di
 			return err
 		}
 		if bound < len(members) {
-			return errStale
+			return errMoved
 		}
 		digestID, err := t.sameAgain(e, members)
 		if err != nil {
