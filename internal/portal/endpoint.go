@@ -149,7 +149,7 @@ func (v *visit) log(e *webhook.Endpoint, here string) (logView, error) {
 			Text: strings.TrimSpace(query.Get("text")), Since: query.Get("since"), Until: query.Get("until"),
 		},
 	}
-	q, err := view.Filter.search()
+	q, err := searchOf(&view.Filter)
 	if err != nil {
 		return view, err
 	}
@@ -176,8 +176,8 @@ func (v *visit) log(e *webhook.Endpoint, here string) (logView, error) {
 
 var statuses = map[string]webhook.Status{"succeeded": webhook.Succeeded, "failed": webhook.Failed, "canceled": webhook.Canceled}
 
-// search reads the filter. What makes no sense in it is as if it was not given.
-func (f *logFilter) search() (store.Search, error) {
+// searchOf reads the filter. What makes no sense in it is as if it was not given.
+func searchOf(f *logFilter) (store.Search, error) {
 	q := store.Search{EventType: f.EventType, Dataset: f.Dataset, Text: f.Text}
 	if status, ok := statuses[f.Status]; ok {
 		q.Status = &status

@@ -106,16 +106,16 @@ func formOf(e *webhook.Endpoint) endpointForm {
 }
 
 // Has reports whether a type is ticked.
-func (f endpointForm) Has(name string) bool { return slices.Contains(f.EventTypes, name) }
+func (f *endpointForm) Has(name string) bool { return slices.Contains(f.EventTypes, name) }
 
 // Problem is what is wrong with a field; "" names the form as a whole.
-func (f endpointForm) Problem(field string) string { return f.problems.Of(field) }
+func (f *endpointForm) Problem(field string) string { return f.problems.Of(field) }
 
 // Wrong reports whether anything is wrong.
-func (f endpointForm) Wrong() bool { return len(f.problems) > 0 }
+func (f *endpointForm) Wrong() bool { return len(f.problems) > 0 }
 
 // Advanced reports whether something is set that most endpoints do without.
-func (f endpointForm) Advanced() bool {
+func (f *endpointForm) Advanced() bool {
 	return f.Throttle != "" || f.Order != "" || f.Problem("order") != "" || slices.ContainsFunc(f.Headers, func(h headerRow) bool { return h.Name != "" }) ||
 		f.Problem("throttle") != "" || f.Problem("headers") != ""
 }
@@ -123,7 +123,7 @@ func (f endpointForm) Advanced() bool {
 type endpointFormView struct {
 	page
 	Ref, Action string
-	Form        endpointForm
+	Form        *endpointForm
 	Groups      []typeGroup
 	// Registry says that the application belongs to an account with datasets.
 	Registry bool
@@ -145,7 +145,7 @@ func (v *visit) showForm(status int, ref string, f endpointForm, dry *dryRun) er
 		f.Headers = append(f.Headers, headerRow{})
 	}
 	view := endpointFormView{
-		page: v.page(title, "endpoints"), Ref: ref, Action: action, Form: f, Groups: groups, Registry: v.token == nil, DryRun: dry,
+		page: v.page(title, "endpoints"), Ref: ref, Action: action, Form: &f, Groups: groups, Registry: v.token == nil, DryRun: dry,
 	}
 	if f.URL != "" {
 		view.URLCheck = v.p.checkURL(f.URL)
@@ -196,7 +196,7 @@ const (
 
 // readForm checks the form and fills the endpoint from it. Event types and
 // values of headers that were there before may stay.
-func (v *visit) readForm(e *webhook.Endpoint, before *webhook.Endpoint) (endpointForm, error) {
+func (v *visit) readForm(e, before *webhook.Endpoint) (endpointForm, error) {
 	if err := v.ParseForm(); err != nil {
 		return endpointForm{}, err
 	}

@@ -53,7 +53,7 @@ func (p *Portal) eventsPage(v *visit) error {
 	if view.Filter.Find != "" {
 		return v.find(&view)
 	}
-	q, err := view.Filter.search()
+	q, err := eventSearchOf(&view.Filter)
 	if err != nil {
 		return err
 	}
@@ -96,10 +96,10 @@ func (v *visit) find(view *eventsView) error {
 	return v.show(http.StatusOK, "events.html", view)
 }
 
-// search reads the filter. What makes no sense in it is as if it was not given.
-func (f *eventFilter) search() (store.Search, error) {
+// eventSearchOf reads the filter. What makes no sense in it is as if it was not given.
+func eventSearchOf(f *eventFilter) (store.Search, error) {
 	times := logFilter{Dataset: f.Dataset, EventType: f.EventType, Text: f.Text, Since: f.Since, Until: f.Until}
-	q, err := times.search()
+	q, err := searchOf(&times)
 	f.Since, f.Until = times.Since, times.Until
 	if len(f.Sample) > maxQuery {
 		return q, webhook.ErrNotFound

@@ -246,10 +246,13 @@ func (l *line) add(path []string) {
 // roundUp is the next of 1, 2 and 5 times a power of ten.
 func roundUp(d time.Duration) time.Duration {
 	for n := time.Millisecond; ; n *= 10 {
-		for _, m := range []time.Duration{1, 2, 5} {
-			if d <= m*n {
-				return m * n
-			}
+		switch {
+		case d <= n:
+			return n
+		case d <= 2*n:
+			return 2 * n
+		case d <= 5*n:
+			return 5 * n
 		}
 	}
 }

@@ -176,6 +176,18 @@ func (p *Portal) routes() {
 	p.webhooks("GET /webhooks/{account}/endpoints/check-url", manage, p.checkURLPart)
 	p.webhooks("POST /webhooks/{account}/endpoints/dry-run", manage, p.dryRunPart)
 	p.webhooks("POST /webhooks/{account}/endpoints/preview", manage, p.chatPreviewPart)
+	p.endpointRoutes()
+	p.webhooks("GET /webhooks/{account}/events", view, p.eventsPage)
+	p.webhooks("GET /webhooks/{account}/events/{event}", view, p.eventPage)
+	p.webhooks("GET /webhooks/{account}/events/{event}/attempts/{attempt}", view, p.attemptPage)
+	p.webhooks("POST /webhooks/{account}/events/{event}/replay", send, p.replay)
+
+	p.furtherRoutes(open)
+}
+
+// endpointRoutes are those of a single endpoint.
+func (p *Portal) endpointRoutes() {
+	view, manage, send := webhook.ViewBase, webhook.ManageEndpoint, webhook.CreateAttempts
 	const endpoint = " /webhooks/{account}/endpoints/{endpoint}"
 	p.webhooks("GET"+endpoint, view, p.endpointPage)
 	p.webhooks("GET"+endpoint+"/tail", view, p.tail)
@@ -199,12 +211,6 @@ func (p *Portal) routes() {
 	p.webhooks("POST"+endpoint+"/replay", send, p.startReplay)
 	p.webhooks("GET"+endpoint+"/replays/{task}", view, p.taskPage)
 	p.webhooks("POST"+endpoint+"/replays/{task}/cancel", send, p.cancelTask)
-	p.webhooks("GET /webhooks/{account}/events", view, p.eventsPage)
-	p.webhooks("GET /webhooks/{account}/events/{event}", view, p.eventPage)
-	p.webhooks("GET /webhooks/{account}/events/{event}/attempts/{attempt}", view, p.attemptPage)
-	p.webhooks("POST /webhooks/{account}/events/{event}/replay", send, p.replay)
-
-	p.furtherRoutes(open)
 }
 
 // maxForm bounds what a form may send, in bytes.
@@ -336,7 +342,7 @@ func (v *visit) base() string { return "/webhooks/" + v.account.Name }
 
 // redirect sends the browser to a page of ours (303, so that it asks with GET).
 func (v *visit) redirect(to string) error {
-	http.Redirect(v.w, v.Request, to, http.StatusSeeOther)
+	http.Redirect(v.w, v.Request, to, http.StatusSeeOther) //nolint:gosec // a path of ours
 	return nil
 }
 

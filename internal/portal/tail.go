@@ -50,7 +50,7 @@ func (p *Portal) tail(v *visit) error {
 	v.w.Header().Set("Content-Type", "text/event-stream")
 	v.w.Header().Set("X-Accel-Buffering", "no") // proxies pass it on as it comes
 	if err := stream.send(": here\n\n"); err != nil {
-		return nil //nolint:nilerr // the browser has gone
+		return nil // the browser has gone
 	}
 	end := time.NewTimer(tailLife)
 	defer end.Stop()
@@ -58,7 +58,7 @@ func (p *Portal) tail(v *visit) error {
 	defer tick.Stop()
 	for {
 		if err := stream.more(); err != nil {
-			return nil //nolint:nilerr // the browser has gone, or asks again after a fault of the database
+			return nil // the browser has gone, or asks again after a fault of the database
 		}
 		select {
 		case <-tick.C:
