@@ -7,6 +7,7 @@ import (
 	"fanfare/internal/store/storetest"
 	"fanfare/internal/webhook"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -135,7 +136,7 @@ func TestAFailedDigestFailsItsEventsAndAReplayHealsThem(t *testing.T) {
 		f.record(t, j, func(r *webhook.Record) { refused(r); r.Digest = true })
 		f.standing(t, messages, webhook.Failed)
 		attempts, err := f.AttemptsOfMessage(t.Context(), f.app.ID, messages[2].ID, store.AttemptFilter{}, store.Page{Limit: 5})
-		if err != nil || len(attempts) != 1 || attempts[0].StatusCode != 500 || !strings.Contains(attempts[0].Error, "with 2 other events") {
+		if err != nil || len(attempts) != 1 || attempts[0].StatusCode != http.StatusInternalServerError || !strings.Contains(attempts[0].Error, "with 2 other events") {
 			t.Errorf("attempts of an event: %+v, %v", attempts, err)
 		}
 		if _, err := f.Resend(t.Context(), f.app.ID, j.Message, webhook.EndpointID.Format(e.ID)); err != nil {

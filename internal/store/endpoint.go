@@ -18,15 +18,16 @@ const selectEndpoint = `
 func (s *Store) scanEndpoint(row scanner) (*webhook.Endpoint, error) {
 	var e webhook.Endpoint
 	var headers, secrets []byte
+	var window int64
 	err := row.Scan(id(&e.ID), id(&e.Application), intoText{&e.UID}, &e.URL, &e.Version, &e.Description,
-		intoJSON{&e.EventTypes}, intoJSON{&e.Channels}, intoJSON{&e.Datasets}, intoJSON{&e.Filter}, &e.Kind, &e.Digest.Window,
+		intoJSON{&e.EventTypes}, intoJSON{&e.Channels}, intoJSON{&e.Datasets}, intoJSON{&e.Filter}, &e.Kind, &window,
 		&e.Digest.Most, &headers, intoJSON{&e.Metadata},
 		&e.Throttle, &e.Disabled, &e.DisabledReason, intoTime{&e.DisabledAt}, &secrets,
 		intoTime{&e.FailingSince}, &e.Warnings, &e.Order, &e.Paused, intoTime{&e.ResumedAt}, &e.ReleaseRate, intoTime{&e.CreatedAt}, intoTime{&e.UpdatedAt}, &e.ApplicationThrottle)
 	if err != nil {
 		return nil, err
 	}
-	e.Digest.Window *= time.Microsecond
+	e.Digest.Window = micros(window)
 	if err := s.unseal(headers, e.ID, &e.Headers); err != nil {
 		return nil, fmt.Errorf("headers of endpoint %s: %w", webhook.EndpointID.Format(e.ID), err)
 	}

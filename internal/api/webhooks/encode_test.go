@@ -19,7 +19,7 @@ func TestAMessageIsWrittenAsEncodingJSONWould(t *testing.T) {
 			EventID:   rapid.StringMatching(`[a-zA-Z0-9\-_.]{0,20}`).Draw(t, "event id"),
 			EventType: rapid.StringMatching(`[a-zA-Z0-9\-_.]{1,20}`).Draw(t, "type"),
 			Channels:  names.Draw(t, "channels"), Tags: names.Draw(t, "tags"), Key: rapid.String().Draw(t, "key"),
-			Payload:   []byte(`{"a":` + string(rapid.StringMatching(`[0-9]{1,8}`).Draw(t, "payload")) + `.5}`),
+			Payload:   []byte(`{"a":` + rapid.StringMatching(`[0-9]{1,8}`).Draw(t, "payload") + `.5}`),
 			CreatedAt: webhook.FromMicros(rapid.Int64Range(1, 1<<50).Draw(t, "at")),
 		}, rapid.Bool().Draw(t, "content"))
 		own, err := encode(m)
