@@ -175,8 +175,11 @@ func TestAHeaderThatCouldNotBeStoredTodayIsNotSent(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r }))
 	defer s.Close()
 	to := &webhook.Endpoint{URL: s.URL, Secrets: []webhook.Secret{{Key: signature.NewSecret()}}, Headers: []webhook.Header{
-		{Name: "Host", Value: "other.example"}, {Name: "Content-Length", Value: "1"}, {Name: "webhook-id", Value: "msg_1"},
-		{Name: "X-Break", Value: "a\r\nX-Smuggled: b"}, {Name: "accept", Value: "text/plain"},
+		{Name: "Host", Value: "other.example"},
+		{Name: "Content-Length", Value: "1"},
+		{Name: "webhook-id", Value: "msg_1"},
+		{Name: "X-Break", Value: "a\r\nX-Smuggled: b"},
+		{Name: "accept", Value: "text/plain"},
 	}}
 	if a, _ := newCaller(t, 0).Call(t.Context(), to, aJob("{}")); a.Outcome != webhook.Delivered {
 		t.Fatalf("got %+v", a)

@@ -206,7 +206,7 @@ func overTLS() []Misbehaviour {
 		{"shows a certificate of another host", true, Secure(OtherHost, nil, Healthy)},
 		{"shows a certificate of an unknown authority", true, Secure(Stranger, nil, Healthy)},
 		{"refuses the TLS handshake", true, func(c *Conn) {
-			_ = tls.Server(c, &tls.Config{}).HandshakeContext(context.Background()) //nolint:gosec // it has no certificate at all
+			_ = tls.Server(c, &tls.Config{}).HandshakeContext(context.Background()) // it has no certificate at all
 		}},
 		{"closes while idle over TLS", true, Secure(Good, nil, Closing(ok+"Content-Length: 2\r\n\r\nok"))},
 		{"hangs without reading over TLS", true, Secure(Good, nil, (*Conn).Hang)},
