@@ -36,6 +36,19 @@ lint: ## check formatting, style and the import rules
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; }
 	$(LINT) run ./...
 
+# A pipe fails when any of its programs does.
+simulate crash: SHELL = bash
+simulate crash: .SHELLFLAGS = -o pipefail -c
+
+.PHONY: simulate
+simulate: ## simulate thousands of worlds in which everything fails (SEEDS= for how many)
+	FANFARE_SEEDS=$(or $(SEEDS),2000) go test -count=1 -v -run TestNothingIsLost ./internal/simulation | grep -Ev '^ *(===|---) '
+
+.PHONY: crash
+crash: ## kill nodes, disks and databases hundreds of times under load (CRASHES= for how often each)
+	FANFARE_CRASHES=$(or $(CRASHES),100) go test -count=1 -v -timeout 3h -run 'Kill|CuttingThePower|AFullDisk|SIGTERM' ./cmd/fanfare \
+		| grep -E '^ *(---|panic)|_test\.go:|^(ok|FAIL)'
+
 .PHONY: interop-env
 interop-env:
 	@./scripts/interop-env

@@ -140,6 +140,7 @@ func TestKillingPostgreSQLLosesNothing(t *testing.T) {
 	t.Parallel()
 	db := pgtest.Own(t)
 	in, r, l := loaded(t, db.URL, false)
+	l.outages = true
 	for range times(t, 3) {
 		l.reached(t, l.accepted()+10)
 		l.chance()

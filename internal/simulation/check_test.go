@@ -169,7 +169,7 @@ func (w *world) checkCalls() {
 		died, left := !c.node.died.IsZero(), c.node.leaving.Load()
 		switch {
 		case c.stored:
-		case c.told.IsZero() && !died && !left:
+		case c.short && !died && !left:
 			w.problem("%v was cut short though the node lives", c)
 		case !c.told.IsZero() && !died && !c.node.cut.Load():
 			w.problem("%v has no record though the node lives", c)

@@ -80,10 +80,19 @@ func (d *delivery) checkAttempts() (steps int, end *webhook.Attempt) {
 		case c.outcome != a.Outcome:
 			d.broken("%v is on record with outcome %d, it was %d", c, a.Outcome, c.outcome)
 		}
+		if a.Ends != webhook.Pending && d.lost(c) {
+			d.broken("%v ended it, though its node had lost the claim", c)
+		}
 		c.stored = true
 		c.ended = c.ended || a.Ends != webhook.Pending
 	}
 	return steps, end
+}
+
+// lost reports whether somebody else had claimed the delivery, and called,
+// before a call was on record.
+func (d *delivery) lost(c *call) bool {
+	return slices.ContainsFunc(d.calls, func(o *call) bool { return o.claimed > c.claimed && !c.kept.IsZero() && o.start.Before(c.kept) })
 }
 
 // checkEnd sees that the delivery ended as it had to.

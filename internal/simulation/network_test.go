@@ -30,8 +30,10 @@ type call struct {
 	id, body string
 	claimed  int64
 	start    time.Time
-	// told is when the node learned the outcome; zero when it was cut short.
+	// told is when the node learned the outcome; zero when it was cut short,
+	// or has not ended.
 	told       time.Time
+	short      bool
 	outcome    webhook.Outcome
 	retryAfter time.Duration
 	// arrived says that the receiver has done its work.
@@ -148,7 +150,10 @@ func (n caller) Call(ctx context.Context, to *webhook.Endpoint, j *webhook.Job) 
 	select {
 	case <-time.After(time.Microsecond + answer.took + time.Duration(dice.IntN(1_000_000))):
 	case <-ctx.Done():
-		w.logf("call %d is cut short", c.number)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		c.short = true
+		w.note("call %d is cut short", c.number)
 		return a, -1
 	}
 	w.mu.Lock()
@@ -181,8 +186,8 @@ func (n caller) begin(e int, j *webhook.Job, dice *rand.Rand) (*call, answer) {
 	n.calls = append(n.calls, c)
 	answer := n.answer(e, dice)
 	if n.w.plan.nodes > 1 && dice.IntN(12) == 0 {
-		// The node stands still until its lease is over.
-		answer.took += n.w.plan.lease
+		// The node stands still until its lease is over, and longer.
+		answer.took += n.w.plan.lease + time.Duration(dice.Int64N(int64(time.Minute)))
 	}
 	return c, answer
 }

@@ -129,6 +129,10 @@ func isUnavailable(err error) bool {
 		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF)
 }
 
+// isLost reports whether err is the end of a connection, after which nobody
+// knows what the database has done.
+func isLost(err error) bool { return err != nil && isUnavailable(err) && !isDatabase(err) }
+
 // translate turns a driver's error into one of the kinds that callers know.
 func translate(err error) error {
 	switch {

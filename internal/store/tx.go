@@ -126,7 +126,11 @@ const maxConflicts = 5
 func (w *writer) run(batch []work) ([]error, error) {
 	for n := 1; ; n++ {
 		answers, err := w.once(batch)
-		if err == nil || !isTransient(err) || n == maxConflicts {
+		switch {
+		case isLost(err):
+			// It may have been committed: nothing of it is run again.
+			return slices.Repeat([]error{translate(err)}, len(batch)), nil
+		case err == nil || !isTransient(err) || n == maxConflicts:
 			return answers, translate(err)
 		}
 	}
