@@ -252,7 +252,7 @@ func (b *Browser) Picture(file, selector string, width, height int64) {
 	b.Scheme("light")
 	b.Run(fmt.Sprintf(`document.querySelector(%q).scrollIntoView()`, selector))
 	picture := do(b, "picture", chromedp.CaptureScreenshot())
-	if err := os.WriteFile(file, picture, 0o600); err != nil { //nolint:gosec // whoever runs the tests names the file
+	if err := os.WriteFile(file, picture, 0o600); err != nil {
 		b.t.Fatal(err)
 	}
 	b.Resize(Wide, 900)

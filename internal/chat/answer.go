@@ -42,7 +42,7 @@ func Judge(k webhook.Kind, status int, body []byte) (taken bool, meaning string)
 
 // slackMeanings are the words that Slack answers with
 // (https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks#handling_errors).
-var slackMeanings = map[string]string{
+var slackMeanings = map[string]string{ //nolint:gosec // words, and no credentials
 	"action_prohibited":                 "The administrators of the Slack workspace do not let this webhook post in the channel.",
 	"channel_is_archived":               "The Slack channel is archived and takes no more messages. Unarchive it, or make a webhook for another channel.",
 	"channel_not_found":                 "The Slack channel no longer exists. Make a webhook for another channel.",

@@ -16,8 +16,8 @@ const maxDiscord = 3500
 // discord is an embed. Nobody is mentioned by it, whatever it says.
 func (n *note) discord() []byte {
 	text := discordEscape.Replace(n.text)
-	for _, line := range n.lines {
-		text += "\n• " + discordEscape.Replace(line)
+	if len(n.lines) > 0 {
+		text += "\n• " + discordEscape.Replace(strings.Join(n.lines, "\n• "))
 	}
 	if n.quote != "" {
 		text += "\n> " + strings.ReplaceAll(discordEscape.Replace(n.quote), "\n", "\n> ")

@@ -13,9 +13,11 @@ var mattermostEscape = strings.NewReplacer("\\", "\\\\", "*", "\\*", "_", "\\_",
 // mattermost is an attachment, far below the 16,383 characters of a post.
 func (n *note) mattermost() []byte {
 	text := mattermostEscape.Replace(n.text)
-	for _, line := range n.lines {
-		text += "\n* " + mattermostEscape.Replace(line)
+	lines := make([]string, len(n.lines))
+	for i := range n.lines {
+		lines[i] = "\n* " + mattermostEscape.Replace(n.lines[i])
 	}
+	text += strings.Join(lines, "")
 	if n.quote != "" {
 		text += "\n\n> " + strings.ReplaceAll(mattermostEscape.Replace(n.quote), "\n", "\n> ")
 	}

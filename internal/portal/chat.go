@@ -17,7 +17,7 @@ import (
 
 // chatForm is the part of an endpoint's form about what listens at the URL,
 // what is worth a message, and how events are gathered.
-type chatForm struct {
+type chatForm struct { //nolint:recvcheck // it is read by pointer and shown by value
 	// Kind is the name of a kind; "" has it recognised from the URL.
 	Kind string
 	// Digest is "" for what is usual for the kind, "on" or "off".
@@ -66,7 +66,8 @@ func (f chatForm) IssueStatuses() []choice {
 func (f chatForm) Digests() []choice {
 	return []choice{
 		{"", "As is usual: ten seconds for a chat service, not at all for your own server", f.Digest == ""},
-		{"on", "Gather them", f.Digest == "on"}, {"off", "Send each by itself", f.Digest == "off"},
+		{"on", "Gather them", f.Digest == "on"},
+		{"off", "Send each by itself", f.Digest == "off"},
 	}
 }
 

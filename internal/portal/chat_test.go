@@ -99,14 +99,26 @@ func TestAFormShowsHowEventsWillLook(t *testing.T) {
 		form url.Values
 		says []string
 	}{
-		"a part of the page": {"/webhooks/jane/endpoints/preview", url.Values{"url": {slackURL}, "preview_type": {"issue.created"}},
-			[]string{"This is a URL of <strong>Slack</strong>", "Issue created on sample rose.png in dataset jane/flowers.", "The stem is not labelled.", "Many of them at once:", "24 issues created"}},
-		"the plain payload": {"/webhooks/jane/endpoints/preview", url.Values{"url": {slackURL}, "kind": {"generic"}, "preview_type": {"sample.created"}},
-			[]string{"to which the payload is sent as it is", `"event_type": "sample.created"`}},
-		"Discord": {"/webhooks/jane/endpoints/preview", url.Values{"url": {"https://example.com"}, "kind": {"discord"}, "preview_type": {"release.created"}},
-			[]string{"Release v1.0 created in dataset jane/flowers.", `"allowed_mentions"`}},
-		"the page without scripts": {"/webhooks/jane/endpoints", url.Values{"url": {slackURL}, "preview": {"1"}, "description": {"kept"}, "all_types": {"1"}, "preview_type": {"label.updated"}},
-			[]string{"This is a URL of <strong>Slack</strong>", `value="kept"`, "Label of sample rose.png"}},
+		"a part of the page": {
+			"/webhooks/jane/endpoints/preview",
+			url.Values{"url": {slackURL}, "preview_type": {"issue.created"}},
+			[]string{"This is a URL of <strong>Slack</strong>", "Issue created on sample rose.png in dataset jane/flowers.", "The stem is not labelled.", "Many of them at once:", "24 issues created"},
+		},
+		"the plain payload": {
+			"/webhooks/jane/endpoints/preview",
+			url.Values{"url": {slackURL}, "kind": {"generic"}, "preview_type": {"sample.created"}},
+			[]string{"to which the payload is sent as it is", `"event_type": "sample.created"`},
+		},
+		"Discord": {
+			"/webhooks/jane/endpoints/preview",
+			url.Values{"url": {"https://example.com"}, "kind": {"discord"}, "preview_type": {"release.created"}},
+			[]string{"Release v1.0 created in dataset jane/flowers.", `"allowed_mentions"`},
+		},
+		"the page without scripts": {
+			"/webhooks/jane/endpoints",
+			url.Values{"url": {slackURL}, "preview": {"1"}, "description": {"kept"}, "all_types": {"1"}, "preview_type": {"label.updated"}},
+			[]string{"This is a URL of <strong>Slack</strong>", `value="kept"`, "Label of sample rose.png"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			res, body := w.do(jane, http.MethodPost, tt.path, tt.form)

@@ -59,7 +59,7 @@ func (k Kind) Chat() bool { return k != Generic }
 func ParseKind(s string) (Kind, bool) {
 	for i, name := range kindNames {
 		if name == s {
-			return Kind(i), true //nolint:gosec // there are five
+			return Kind(i), true
 		}
 	}
 	return Generic, false
