@@ -206,6 +206,7 @@ func TestADigestIsTheSameOnEveryAttempt(t *testing.T) {
 			t.Errorf("while it is to be tried again: %+v", st)
 		}
 		time.Sleep(4 * time.Hour)
+		synctest.Wait()
 		if n := w.count(messages, webhook.Succeeded); n != 3 {
 			t.Errorf("%d of 3 deliveries succeeded", n)
 		}
@@ -220,6 +221,7 @@ func TestADigestIsTheSameOnEveryAttempt(t *testing.T) {
 				t.Fatalf("replay: %v, %v", ok, err)
 			}
 			time.Sleep(time.Minute)
+			synctest.Wait()
 		}
 		again(digest)
 		for i, body := range sent {
@@ -330,10 +332,12 @@ func TestAGenericEndpointGetsABatch(t *testing.T) {
 		started := time.Now()
 		messages := w.imported(1, 10)
 		time.Sleep(30 * time.Second)
+		synctest.Wait()
 		if len(sent) != 2 {
 			t.Errorf("%d batches before the window ends, want the 2 that are full", len(sent))
 		}
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if len(sent) != 3 || time.Since(started) < time.Minute {
 			t.Fatalf("%d batches", len(sent))
 		}
