@@ -74,6 +74,11 @@ type AttemptFilter struct {
 	Message MessageFilter
 }
 
+// IsZero reports whether it lets all through.
+func (f *AttemptFilter) IsZero() bool {
+	return f.Endpoint.IsZero() && f.Status == nil && f.CodeClass == nil && f.Message.IsZero()
+}
+
 func (f *AttemptFilter) where(d dialect, args []any) (string, []any) {
 	// Attempts that only note that a replay made them needless are no calls.
 	conditions := ` AND NOT (outcome = 7 AND ends IN (0, 1))`
@@ -93,7 +98,7 @@ func (f *AttemptFilter) where(d dialect, args []any) (string, []any) {
 		args = append(args, *f.CodeClass, *f.CodeClass+99)
 		conditions += fmt.Sprintf(` AND status_code BETWEEN $%d AND $%d`, len(args)-1, len(args))
 	}
-	if !f.Message.isZero() {
+	if !f.Message.IsZero() {
 		var of string
 		of, args = f.Message.where(d, "m", args)
 		conditions += ` AND EXISTS (SELECT 1 FROM message m WHERE m.id = attempt.message_id AND m.application_id = attempt.application_id` + of + `)`

@@ -83,6 +83,35 @@ func (p Page) where(column string, args []any) (conditions, order string, _ []an
 	return b.String(), fmt.Sprintf(" ORDER BY %s %s LIMIT $%d", column, direction, len(args)), args
 }
 
+// Horizon is how far one page of a list may look: at Last, and not at Next any
+// more. It is the zero value when the list ends before.
+type Horizon struct{ Last, Next webhook.ID }
+
+// MessageHorizon is that of a list of an application's messages.
+func (s *Store) MessageHorizon(ctx context.Context, app webhook.ID, p Page) (Horizon, error) {
+	return s.horizon(ctx, `SELECT id FROM message WHERE application_id = $1`, app, p)
+}
+
+// AttemptHorizon is that of a list of the attempts made at an endpoint.
+func (s *Store) AttemptHorizon(ctx context.Context, endpoint webhook.ID, p Page) (Horizon, error) {
+	return s.horizon(ctx, `SELECT id FROM attempt WHERE endpoint_id = $1`, endpoint, p)
+}
+
+// horizon walks over an index alone.
+func (s *Store) horizon(ctx context.Context, query string, of webhook.ID, p Page) (h Horizon, err error) {
+	p.Limit = 2
+	bounds, order, args := p.where("id", []any{key(of)})
+	rows, err := s.query(ctx, query+bounds+order+fmt.Sprintf(" OFFSET %d", s.cfg.MaxScan-1), args...)
+	ends, err := collect(rows, err, scanID)
+	if err != nil {
+		return h, fmt.Errorf("horizon: %w", err)
+	}
+	if len(ends) == 2 {
+		h = Horizon{ends[0], ends[1]}
+	}
+	return h, nil
+}
+
 // MessageFilter narrows a list of messages; its zero value lets all through.
 type MessageFilter struct {
 	EventTypes []string
@@ -91,7 +120,8 @@ type MessageFilter struct {
 	Channel, Tag string
 }
 
-func (f *MessageFilter) isZero() bool {
+// IsZero reports whether it lets all through.
+func (f *MessageFilter) IsZero() bool {
 	return f.EventTypes == nil && f.Dataset == "" && f.Channel == "" && f.Tag == ""
 }
 

@@ -65,6 +65,10 @@ type Config struct {
 	// MaxEvent is how many bytes the payload of a registry event may have
 	// before members of its object are left out: 256 KiB if zero.
 	MaxEvent int
+	// MaxScan is how many rows a page of a list looks at that a filter narrows,
+	// so that a filter that lets next to nothing through does not make it slow:
+	// 10,000 if zero.
+	MaxScan int
 	// Lease is how long a claim lasts on PostgreSQL: 60 s if zero.
 	Lease time.Duration
 	// DisableAfter is how long an endpoint may fail without a success before
@@ -90,6 +94,9 @@ func Open(ctx context.Context, database string, sealer *auth.Sealer, log *slog.L
 	}
 	if cfg.AttemptRetention == 0 {
 		cfg.AttemptRetention = 30 * 24 * time.Hour
+	}
+	if cfg.MaxScan == 0 {
+		cfg.MaxScan = 10_000
 	}
 	if cfg.Lease == 0 {
 		cfg.Lease = time.Minute

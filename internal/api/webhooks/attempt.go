@@ -193,13 +193,25 @@ func (r *request) attemptFilter() store.AttemptFilter {
 	return f
 }
 
-func (r *request) attemptPage(fetch func(store.AttemptFilter, store.Page) ([]webhook.Attempt, error)) (answer, error) {
+// attemptPage is a page of attempts. horizon, unless nil, is how far one may
+// look.
+func (r *request) attemptPage(fetch func(store.AttemptFilter, store.Page) ([]webhook.Attempt, error),
+	horizon func(store.Page) (store.Horizon, error),
+) (answer, error) {
 	l, err := r.list(webhook.AttemptID, false)
 	if err != nil {
 		return answer{}, err
 	}
 	l.recent()
-	rows, err := fetch(r.attemptFilter(), l.Page)
+	f := r.attemptFilter()
+	if horizon != nil && !f.IsZero() {
+		h, err := horizon(l.Page)
+		if err != nil {
+			return answer{}, err
+		}
+		l.stopAt(h)
+	}
+	rows, err := fetch(f, l.Page)
 	if err != nil {
 		return answer{}, err
 	}
@@ -207,6 +219,7 @@ func (r *request) attemptPage(fetch func(store.AttemptFilter, store.Page) ([]web
 	page := pageOf(rows, l.limit, l.backward,
 		func(a *webhook.Attempt) attemptOut { return attemptOf(a, withContent) },
 		func(a *webhook.Attempt) string { return webhook.AttemptID.Format(a.ID) })
+	goOn(&page, &l, webhook.AttemptID)
 	if get[bool](r.query, "with_msg") {
 		for i := range page.Data {
 			if err := r.addMessage(&page.Data[i]); err != nil {
@@ -235,7 +248,7 @@ func endpointAttempts(r *request) (answer, error) {
 	}
 	return r.attemptPage(func(f store.AttemptFilter, p store.Page) ([]webhook.Attempt, error) {
 		return r.a.store.AttemptsOfEndpoint(r.Context(), r.app.ID, e.ID, f, p)
-	})
+	}, func(p store.Page) (store.Horizon, error) { return r.a.store.AttemptHorizon(r.Context(), e.ID, p) })
 }
 
 func messageAttempts(r *request) (answer, error) {
@@ -258,7 +271,7 @@ func messageAttempts(r *request) (answer, error) {
 	return r.attemptPage(func(f store.AttemptFilter, p store.Page) ([]webhook.Attempt, error) {
 		f.Endpoint = endpoint
 		return r.a.store.AttemptsOfMessage(r.Context(), r.app.ID, m.ID, f, p)
-	})
+	}, nil)
 }
 
 // sendingLookBack is how far the list of what is being sent goes.
@@ -287,14 +300,22 @@ func attemptedMessages(r *request) (answer, error) {
 		state = &found
 	}
 	l.recent()
+	// Even without a filter: few of the application's messages may be its.
+	horizon, err := r.a.store.MessageHorizon(r.Context(), r.app.ID, l.Page)
+	if err != nil {
+		return answer{}, err
+	}
+	l.stopAt(horizon)
 	rows, err := r.a.store.AttemptedMessages(r.Context(), r.app.ID, e.ID, r.messageFilter(), state, l.Page)
 	withContent := r.withContent()
-	return answer{http.StatusOK, pageOf(rows, l.limit, l.backward,
+	page := pageOf(rows, l.limit, l.backward,
 		func(m *store.AttemptedMessage) attemptedMessageOut {
 			n := stateNumbers[m.State.Status]
 			return attemptedMessageOut{messageOf(&m.Message, withContent), n, statusTexts[n], nextAttempt(&m.State)}
 		},
-		func(m *store.AttemptedMessage) string { return webhook.MessageID.Format(m.ID) })}, err
+		func(m *store.AttemptedMessage) string { return webhook.MessageID.Format(m.ID) })
+	goOn(&page, &l, webhook.MessageID)
+	return answer{http.StatusOK, page}, err
 }
 
 func attemptedEndpoints(r *request) (answer, error) {

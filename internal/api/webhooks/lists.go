@@ -52,6 +52,38 @@ type list struct {
 	// other order and are turned.
 	backward bool
 	limit    int
+	// horizon is where the page stops looking; zero when the list ends before.
+	horizon webhook.ID
+}
+
+// stopAt has the page look no further than a horizon.
+func (l *list) stopAt(h store.Horizon) {
+	if h.Next.IsZero() {
+		return
+	}
+	l.horizon = h.Last
+	if l.Ascending {
+		l.Before = h.Next
+	} else {
+		l.After = h.Next
+	}
+}
+
+// goOn turns a page that came to its horizon before it was full into one that
+// is not done, and whose iterator goes on from there. So a filter that lets
+// next to nothing through gets short pages and not slow ones.
+func goOn[T any](page *listOut[T], l *list, prefix webhook.Prefix) {
+	if l.horizon.IsZero() || !page.Done {
+		return
+	}
+	there := prefix.Format(l.horizon)
+	page.Done = false
+	if l.backward {
+		page.PrevIterator = "-" + there
+	}
+	if !l.backward || page.Iterator == nil {
+		page.Iterator = &there
+	}
 }
 
 // listOf reads the parameters of a list of things whose ids bear a prefix.

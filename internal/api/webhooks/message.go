@@ -167,11 +167,21 @@ func listMessages(r *request) (answer, error) {
 		return answer{}, err
 	}
 	l.recent()
-	rows, err := r.a.store.Messages(r.Context(), r.app.ID, r.messageFilter(), l.Page)
+	f := r.messageFilter()
+	if !f.IsZero() {
+		horizon, err := r.a.store.MessageHorizon(r.Context(), r.app.ID, l.Page)
+		if err != nil {
+			return answer{}, err
+		}
+		l.stopAt(horizon)
+	}
+	rows, err := r.a.store.Messages(r.Context(), r.app.ID, f, l.Page)
 	withContent := r.withContent()
-	return answer{http.StatusOK, pageOf(rows, l.limit, l.backward,
+	page := pageOf(rows, l.limit, l.backward,
 		func(m *webhook.Message) messageOut { return messageOf(m, withContent) },
-		func(m *webhook.Message) string { return webhook.MessageID.Format(m.ID) })}, err
+		func(m *webhook.Message) string { return webhook.MessageID.Format(m.ID) })
+	goOn(&page, &l, webhook.MessageID)
+	return answer{http.StatusOK, page}, err
 }
 
 var errNoApplication = refusal{http.StatusNotFound, "not_found", "Application not found"}
