@@ -91,7 +91,7 @@ func (c *clone) begin(ctx context.Context, owner string, fields registry.Fields)
 func (c *clone) copySlice(ctx context.Context) (more bool, err error) {
 	// What a unit counts starts anew when it is run again.
 	var after clone
-	err = c.s.write(ctx, func(t *tx) error {
+	err = c.s.writeSlice(ctx, func(t *tx) error {
 		after = *c
 		after.stats = maps.Clone(c.stats)
 		// The source may have been hidden from the caller meanwhile.
@@ -217,7 +217,7 @@ func (c *clone) abandon(ctx context.Context) {
 // SendCloneEvents sends a slice of the events of clones that are whole. It
 // reports whether there is more.
 func (s *Store) SendCloneEvents(ctx context.Context) (more bool, err error) {
-	err = s.write(ctx, func(t *tx) error {
+	err = s.writeSlice(ctx, func(t *tx) error {
 		var dataset, ownerID webhook.ID
 		var name string
 		var sending int64

@@ -255,7 +255,7 @@ const abandonedClone = time.Hour
 // were never finished. It reports
 // whether there is more.
 func (s *Store) RemoveDeleted(ctx context.Context) (more bool, err error) {
-	err = s.write(ctx, func(t *tx) error {
+	err = s.writeSlice(ctx, func(t *tx) error {
 		more = true
 		var dataset webhook.ID
 		err := t.row(`SELECT id FROM dataset WHERE (deleted_at IS NOT NULL OR hidden_at < $1) AND sending_at IS NULL LIMIT 1`,

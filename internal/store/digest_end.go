@@ -100,7 +100,7 @@ func keysOf(rows []gatheredRow) []webhook.DeliveryKey {
 // storeDigest stores a digest, binds the deliveries that it tells of, and makes
 // its own. Those whose payloads are gone have failed.
 func (s *Store) storeDigest(ctx context.Context, e *webhook.Endpoint, d *chat.Digest, members, expired []gatheredRow, expires time.Time) error {
-	return s.write(ctx, func(t *tx) error {
+	return s.writeSlice(ctx, func(t *tx) error {
 		ends := webhook.Attempt{
 			Application: e.Application, Number: 1, Outcome: webhook.NotSent, Ends: webhook.Failed, URL: e.URL, StartedAt: time.Now(),
 			Error: "The payload expired before it was delivered.",
@@ -200,7 +200,7 @@ func (s *Store) cancelGathered(ctx context.Context, endpoint webhook.ID, e *webh
 	for len(rows) > 0 {
 		n := min(len(rows), slice)
 		a.Application = rows[0].app
-		if err := s.write(ctx, func(t *tx) error {
+		if err := s.writeSlice(ctx, func(t *tx) error {
 			_, err := t.endAll(keysOf(rows[:n]), a)
 			return err
 		}); err != nil {

@@ -15,6 +15,8 @@ import (
 // breaks it stands alone, so that it harms no neighbour.
 type group[T any] struct {
 	queue chan *item[T]
+	// heavy is for what takes long by itself.
+	heavy chan *item[T]
 	max   int
 	wg    sync.WaitGroup
 
@@ -43,7 +45,7 @@ const (
 
 // newGroup starts a committer for each of the functions given.
 func newGroup[T any](maxBatch int, committers ...commit[T]) *group[T] {
-	g := &group[T]{queue: make(chan *item[T], 4*maxBatch), max: maxBatch}
+	g := &group[T]{queue: make(chan *item[T], 4*maxBatch), heavy: make(chan *item[T], 4*maxBatch), max: maxBatch}
 	for _, c := range committers {
 		g.wg.Go(func() { g.run(c) })
 	}
@@ -54,7 +56,12 @@ func newGroup[T any](maxBatch int, committers ...commit[T]) *group[T] {
 // has taken v, nothing is done; after that the answer is waited for, so that
 // the outcome is always known and nothing that v refers to is touched once do
 // has returned.
-func (g *group[T]) do(ctx context.Context, v T) error {
+func (g *group[T]) do(ctx context.Context, v T) error { return g.put(ctx, g.queue, v) }
+
+// doHeavy is do for what takes as long as a batch by itself.
+func (g *group[T]) doHeavy(ctx context.Context, v T) error { return g.put(ctx, g.heavy, v) }
+
+func (g *group[T]) put(ctx context.Context, queue chan<- *item[T], v T) error {
 	it := &item[T]{value: v, done: make(chan error, 1)}
 	g.mu.RLock()
 	if g.closed {
@@ -62,7 +69,7 @@ func (g *group[T]) do(ctx context.Context, v T) error {
 		return webhook.ErrUnavailable
 	}
 	select {
-	case g.queue <- it:
+	case queue <- it:
 		g.mu.RUnlock()
 	case <-ctx.Done():
 		g.mu.RUnlock()
@@ -85,11 +92,14 @@ func (g *group[T]) close() {
 	if !g.closed {
 		g.closed = true
 		close(g.queue)
+		close(g.heavy)
 	}
 	g.mu.Unlock()
 	g.wg.Wait()
 }
 
+// run commits batches of what is light, and between two of them one that is
+// heavy, alone, so that a stream of imports delays a message by one slice.
 func (g *group[T]) run(c commit[T]) {
 	batch := make([]*item[T], 0, g.max)
 	take := func(it *item[T]) {
@@ -97,24 +107,42 @@ func (g *group[T]) run(c commit[T]) {
 			batch = append(batch, it)
 		}
 	}
-	for first := range g.queue {
-		batch = batch[:0]
-		take(first)
-	gather:
-		for len(batch) < g.max {
-			select {
-			case next, ok := <-g.queue:
-				if !ok {
-					break gather
-				}
-				take(next)
-			default:
-				break gather
-			}
-		}
+	commit := func() {
 		if len(batch) > 0 {
 			settle(c, batch)
+			batch = batch[:0]
 		}
+	}
+	light, heavy := g.queue, g.heavy
+	for light != nil || heavy != nil {
+		select {
+		case it, ok := <-light:
+			if !ok {
+				light = nil
+				continue
+			}
+			take(it)
+		case it, ok := <-heavy:
+			if !ok {
+				heavy = nil
+				continue
+			}
+			take(it)
+			commit()
+		}
+		for more := light != nil; more && len(batch) < g.max; {
+			select {
+			case it, ok := <-light:
+				if more = ok; ok {
+					take(it)
+				} else {
+					light = nil
+				}
+			default:
+				more = false
+			}
+		}
+		commit()
 	}
 }
 

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 )
@@ -36,6 +37,48 @@ func TestACallerWhoGoesAwayLeavesNothingBehind(t *testing.T) {
 		g.close()
 		if len(done) != 1 || done[0] != 1 {
 			t.Errorf("committed %v", done)
+		}
+	})
+}
+
+// TestWhatIsHeavyTakesTurnsWithWhatIsLight has three heavy and many light pieces
+// wait at once.
+func TestWhatIsHeavyTakesTurnsWithWhatIsLight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		goOn := make(chan struct{})
+		var batches [][]int
+		g := newGroup(10, func(batch []int) ([]error, error) {
+			<-goOn
+			batches = append(batches, batch)
+			return make([]error, len(batch)), nil
+		})
+		put := func(do func(context.Context, int) error, v int) {
+			go func() {
+				if err := do(context.Background(), v); err != nil {
+					t.Error(err)
+				}
+			}()
+			synctest.Wait()
+		}
+		put(g.do, 0) // is being committed while the others come
+		for heavy := range 3 {
+			put(g.doHeavy, 100+heavy)
+		}
+		for light := range 5 {
+			put(g.do, 1+light)
+		}
+		close(goOn)
+		g.close()
+		for i, batch := range batches {
+			if batch[0] >= 100 && len(batch) > 1 {
+				t.Errorf("heavy with others: %v", batch)
+			}
+			if i > 1 && batch[0] >= 100 && batches[i-1][0] >= 100 && !slices.ContainsFunc(batches[:i], func(b []int) bool { return slices.Contains(b, 1) }) {
+				t.Errorf("two heavy ones before what is light: %v", batches)
+			}
+		}
+		if n := len(slices.Concat(batches...)); n != 9 {
+			t.Errorf("%d of 9 were committed: %v", n, batches)
 		}
 	})
 }

@@ -63,7 +63,7 @@ func (s *Store) ingest(ctx context.Context, in *ingestion) error {
 // those whose EventID is taken with ErrConflict. keys holds the idempotency key
 // of each. When the facts are no longer so, it is ErrStale and nothing was done.
 func (s *Store) AddMessages(ctx context.Context, messages []*webhook.Message, keys []IdempotencyKey, f *Facts) (answers []error, err error) {
-	err = s.write(ctx, func(t *tx) error {
+	err = s.writeSlice(ctx, func(t *tx) error {
 		revision, err := t.revision()
 		if err != nil || f != nil && f.revision != revision {
 			return orElse(err, ErrStale)

@@ -36,7 +36,7 @@ func (s *Store) RemoveOld(ctx context.Context) (more bool, err error) {
 			key(webhook.FloorID(at.Add(-s.cfg.MessageRetention))),
 		},
 	} {
-		err := s.write(ctx, func(t *tx) error {
+		err := s.writeSlice(ctx, func(t *tx) error {
 			n, err := t.exec(old.statement, old.before, slice)
 			more = more || n == slice
 			return err

@@ -248,7 +248,7 @@ func (s *Store) CreateSamples(ctx context.Context, caller registry.Account, ref 
 		part := list[:min(slice, len(list))]
 		list = list[len(part):]
 		var made []*registry.Sample
-		err := s.write(ctx, func(t *tx) (err error) {
+		err := s.writeSlice(ctx, func(t *tx) (err error) {
 			if d, err = t.administered(caller.ID, ref); err != nil {
 				return err
 			}
@@ -420,7 +420,7 @@ func (s *Store) DeleteSample(ctx context.Context, caller, sampleID webhook.ID) e
 // DeleteSamples removes those of the samples named that are the dataset's, all
 // in one transaction, and says how many there were.
 func (s *Store) DeleteSamples(ctx context.Context, caller webhook.ID, ref DatasetRef, ids []webhook.ID) (deleted int64, err error) {
-	err = s.write(ctx, func(t *tx) error {
+	err = s.writeSlice(ctx, func(t *tx) error {
 		d, err := t.administered(caller, ref)
 		if err != nil {
 			return err

@@ -187,7 +187,7 @@ type step struct {
 // transaction, unless the task has moved on meanwhile: another node may work on
 // it, or somebody has canceled it.
 func (s *Store) advance(ctx context.Context, k *webhook.Task, from []byte, next step, work func(*tx) error) error {
-	err := s.write(ctx, func(t *tx) error {
+	err := s.writeSlice(ctx, func(t *tx) error {
 		counting := k.Counting
 		n, err := t.exec(`
 			UPDATE task SET position = $3, data = $4, counting = $5, total = $6, done = $7, next_at = $8, updated_at = $9

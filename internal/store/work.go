@@ -52,6 +52,12 @@ func (s *Store) write(ctx context.Context, u unit) error {
 	return s.committers.units.do(ctx, work{unit: u})
 }
 
+// writeSlice is write for a slice of something large: up to a thousand rows with
+// their events.
+func (s *Store) writeSlice(ctx context.Context, u unit) error {
+	return s.committers.units.doHeavy(ctx, work{unit: u})
+}
+
 // runAll does a batch of work and commits it. Work that fails before it has
 // written anything gets its own error; any other failure is the batch's.
 func (t *tx) runAll(batch []work) ([]error, error) {
