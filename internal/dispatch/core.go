@@ -146,6 +146,7 @@ func (c *core) add(jobs []webhook.Job, now time.Time) {
 func (c *core) put(l *lane, j webhook.Job) {
 	c.held++
 	c.bytes += len(j.Payload)
+	l.payload = max(len(j.Payload), l.payload-l.payload/8)
 	l.application = j.Application
 	l.ready[kindOf(&j.Delivery)].push(j)
 }
@@ -377,9 +378,7 @@ func (c *core) feed(now time.Time) {
 			continue
 		}
 		limit := max(0, min(l.room(), c.limits.Held-c.held))
-		if c.bytes >= c.limits.Bytes {
-			limit = min(limit, 1)
-		}
+		limit = min(limit, l.fit(c.limits.Bytes-c.bytes))
 		if at := l.dueNow(now); at.IsZero() || at.After(now) {
 			limit = 0 // it is about the endpoint alone
 		} else if limit < 1 && l.known && !l.stale && !l.off() {

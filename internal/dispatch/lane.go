@@ -42,6 +42,8 @@ type lane struct {
 	missed   [2]time.Time
 	reserved int
 	calls    int
+	// payload is how large the payloads were of late, in bytes.
+	payload int
 
 	pace     pace
 	breaker  webhook.Breaker
@@ -71,6 +73,17 @@ func (l *lane) room() int { return l.depth() - l.held() - l.reserved }
 // throttledDepth is for how many seconds a throttled lane may hold what it
 // sends, which must be less than its claims last.
 const throttledDepth = 10
+
+// fit is how many deliveries a look may bring so that their payloads come to so
+// many bytes, going by those that came of late: one in any case, so that a lane
+// with large payloads goes on, and few as long as nothing is known of them.
+func (l *lane) fit(bytes int) int {
+	const unknown = 16
+	if l.payload == 0 {
+		return max(1, min(unknown, bytes))
+	}
+	return max(1, bytes/l.payload)
+}
 
 // depth is how many deliveries the lane may hold.
 func (l *lane) depth() int {

@@ -110,14 +110,20 @@ func (e *endpoint) forget(n *node) {
 // possible are the configurations that may have been in force at some time
 // between from and to.
 func (e *endpoint) possible(from, to time.Time) (all []config) {
-	overridden := func(c *configChange) bool {
-		return !c.until.IsZero() && slices.ContainsFunc(e.history, func(later *configChange) bool {
-			return later.sure && !later.void && later != c && !later.until.After(from) && !c.until.After(later.from)
-		})
+	// Two changes in one transaction have one time; then the history has them in
+	// their order.
+	overridden := func(i int, c *configChange) bool {
+		for k, later := range e.history {
+			if later.sure && !later.void && !later.until.After(from) && !c.until.IsZero() &&
+				(c.until.Before(later.from) || c.until.Equal(later.from) && k > i) {
+				return true
+			}
+		}
+		return false
 	}
 	sure := false
-	for _, c := range e.history {
-		if c.void || c.from.After(to) || overridden(c) {
+	for i, c := range e.history {
+		if c.void || c.from.After(to) || overridden(i, c) {
 			continue
 		}
 		sure = sure || c.sure && !c.until.After(from)
