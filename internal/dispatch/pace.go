@@ -54,11 +54,11 @@ func newPace(l Limits) pace {
 }
 
 // parallel is how many calls may be in flight.
-func (p *pace) parallel() int { return max(1, int(p.limit)) }
+func (p pace) parallel() int { return max(1, int(p.limit)) }
 
 // depth is how many deliveries may be held: what is in flight and as much
 // again, or what is sent in a moment.
-func (p *pace) depth() int {
+func (p pace) depth() int {
 	depth := max(2*p.parallel(), int(p.rate*depthTime.Seconds()))
 	if p.eager {
 		depth = max(depth, eagerDepth)
@@ -92,7 +92,7 @@ func (p pace) after(o webhook.Outcome, took time.Duration, now time.Time) pace {
 
 // keepUntil is until when the pace is worth remembering although there is
 // nothing to send; zero when nothing was learned.
-func (p *pace) keepUntil() time.Time {
+func (p pace) keepUntil() time.Time {
 	if p.since.IsZero() {
 		return time.Time{}
 	}
