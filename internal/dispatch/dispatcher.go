@@ -242,14 +242,33 @@ func (d *Dispatcher) claim(ctx context.Context, q claim) {
 	})
 }
 
+// unclaim gives jobs back, for as long as it takes: what is neither held nor
+// given back would be sent by nobody while this node lives.
 func (d *Dispatcher) unclaim(ctx context.Context, jobs []webhook.Job) {
 	for len(jobs) > 0 {
 		n := min(len(jobs), 1000)
-		if err := d.queue.Unclaim(ctx, jobs[:n]); err != nil {
-			// They come due again when their lease ends, or with a restart.
-			d.log.ErrorContext(ctx, "unclaim", "deliveries", n, "error", err)
-		}
+		d.persist(ctx, func() error { return d.queue.Unclaim(ctx, jobs[:n]) }, "unclaim", "deliveries", n)
 		jobs = jobs[n:]
+	}
+}
+
+// persist does what must reach the database until it has, or the dispatcher has
+// to stop: then the end of the lease, or the next start, frees what it is about.
+// It reports whether it was done.
+func (d *Dispatcher) persist(ctx context.Context, do func() error, what string, about ...any) bool {
+	wait := 50 * time.Millisecond
+	for {
+		err := do()
+		if err == nil {
+			return true
+		}
+		d.log.ErrorContext(ctx, "database", append([]any{"doing", what, "error", err}, about...)...)
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(wait):
+			wait = min(2*wait, 5*time.Second)
+		}
 	}
 }
 
@@ -302,21 +321,9 @@ func (d *Dispatcher) unsendable(c *call) (a webhook.Attempt, retryAfter time.Dur
 // record stores r, for as long as it takes: a delivery that was made and not
 // recorded would be made again.
 func (d *Dispatcher) record(ctx context.Context, r *webhook.Record) {
-	wait := 50 * time.Millisecond
-	for {
-		err := d.queue.Record(ctx, r)
-		if err == nil {
-			d.cfg.Observe(r)
-			return
-		}
-		d.log.ErrorContext(ctx, "record", "message", webhook.MessageID.Format(r.Message),
-			"endpoint", webhook.EndpointID.Format(r.Endpoint), "error", err)
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(wait):
-			wait = min(2*wait, 5*time.Second)
-		}
+	if d.persist(ctx, func() error { return d.queue.Record(ctx, r) }, "record",
+		"message", webhook.MessageID.Format(r.Message), "endpoint", webhook.EndpointID.Format(r.Endpoint)) {
+		d.cfg.Observe(r)
 	}
 }
 
