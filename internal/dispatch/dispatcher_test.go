@@ -95,7 +95,9 @@ func newWorldWith(t *testing.T, url string, net dispatch.Caller, cfg dispatch.Co
 	digests := make(chan struct{})
 	go func() {
 		defer close(digests)
-		s.RunDigests(ctx, func(err error) { t.Errorf("digests: %v", err) })
+		if _, ok := net.(*receiver); !ok { // which gets none, and whose tests last for days
+			s.RunDigests(ctx, func(err error) { t.Errorf("digests: %v", err) })
+		}
 	}()
 	w.stop = sync.OnceFunc(func() {
 		cancel()
@@ -349,7 +351,7 @@ func TestDisablingCancelsWhatWaits(t *testing.T) {
 func TestEndpointIsDisabledAfterDaysOfFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := &receiver{answer: always(webhook.Refused)}
-		w := newWorld(t, storetest.SQLite(t), net, dispatch.Config{Rules: dispatch.Rules{Schedule: webhook.Schedule{time.Minute}}})
+		w := newWorld(t, storetest.SQLite(t), net, dispatch.Config{Rules: dispatch.Rules{Schedule: webhook.Schedule{time.Minute}}, Sweep: time.Hour})
 		defer w.stop()
 		e := w.endpoint(nil)
 		for range 7 {
@@ -371,7 +373,7 @@ func TestSuccessForgetsThatItWasFailing(t *testing.T) {
 			}
 			return webhook.Refused, -1
 		}}
-		w := newWorld(t, storetest.SQLite(t), net, dispatch.Config{Rules: dispatch.Rules{Schedule: webhook.Schedule{time.Minute}}})
+		w := newWorld(t, storetest.SQLite(t), net, dispatch.Config{Rules: dispatch.Rules{Schedule: webhook.Schedule{time.Minute}}, Sweep: time.Hour})
 		defer w.stop()
 		e := w.endpoint(nil)
 		for range 40 {

@@ -97,7 +97,7 @@ func TestAnOwnerIsWarnedBeforeTheEndpointIsDisabled(t *testing.T) {
 			}
 			return webhook.Refused, -1
 		}}
-		w := newWorld(t, storetest.SQLite(t), net, dispatch.Config{Rules: dispatch.Rules{Schedule: webhook.Schedule{}}})
+		w := newWorld(t, storetest.SQLite(t), net, dispatch.Config{Rules: dispatch.Rules{Schedule: webhook.Schedule{}}, Sweep: time.Hour})
 		defer w.stop()
 		operational, err := w.store.OperationalApplication(t.Context(), w.app.Environment)
 		if err != nil {
