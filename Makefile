@@ -66,8 +66,8 @@ axe: axe-env ## look for what people with disabilities stumble over, on every pa
 	FANFARE_AXE=$(CURDIR)/.axe/node_modules/axe-core/axe.min.js go test -count=1 -run TestEveryPageInABrowser ./internal/portal
 
 .PHONY: openapi
-openapi: ## write the OpenAPI document that the code makes to docs/openapi
-	FANFARE_UPDATE=1 go test -count=1 -run TestTheDocument ./internal/api/webhooks
+openapi: ## write the OpenAPI documents that the code makes to docs/openapi
+	FANFARE_UPDATE=1 go test -count=1 -run TestTheDocumentInTheRepository ./internal/api/...
 
 .PHONY: bench
 bench: build ## measure this machine: Fanfare against a relay that stores nothing (BENCH= for flags)

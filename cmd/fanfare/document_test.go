@@ -13,45 +13,26 @@ import (
 	"testing"
 )
 
-// hold is for how long a node is tried with what its document says, in seconds.
+// hold is for how long a node is tried with what one document says, in seconds.
 const hold = "25"
 
-// TestTheDocumentIsTrue has the OpenAPI document judged by a validator, and the
-// node by Schemathesis, which sends what the document allows and what it does
-// not: no answer may be the node's fault or have a form that the document does
-// not know.
-func TestTheDocumentIsTrue(t *testing.T) {
-	bin := sdks(t) + "/openapi/bin/"
-	if out, err := exec.CommandContext(t.Context(), bin+"openapi-spec-validator", "../../docs/openapi/webhooks.json").CombinedOutput(); err != nil {
-		t.Errorf("openapi-spec-validator: %v\n%s", err, out)
-	}
+// TestTheDocumentOfTheSenderIsTrue has the document judged by a validator, and
+// the node by Schemathesis.
+func TestTheDocumentOfTheSenderIsTrue(t *testing.T) {
 	in := install(t, storetest.SQLite(t), nil)
 	in.start()
 	words := strings.Fields(run(t, "", in.with("token", "create", "-env", "document")...))
 	bearer := "Bearer " + words[len(words)-1]
 	call := func(method, path, body string) string {
 		t.Helper()
-		req, err := http.NewRequestWithContext(t.Context(), method, in.url+"/api/v1"+path, strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Authorization", bearer)
-		res, err := http.DefaultTransport.RoundTrip(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer res.Body.Close()
-		var made struct{ ID string }
-		if err := json.NewDecoder(res.Body).Decode(&made); err != nil || made.ID == "" {
-			t.Fatalf("%s %s: %d (%v)", method, path, res.StatusCode, err)
-		}
-		return made.ID
+		return told(t, in.url+"/api/v1", bearer, method, path, body, "id")
 	}
 	app := call("POST", "/app", `{"name":"Acme"}`)
 	endpoint := call("POST", "/app/"+app+"/endpoint", `{"url":"http://127.0.0.1:1/"}`)
 	operational := call("POST", "/operational-webhook/endpoint", `{"url":"http://127.0.0.1:1/"}`)
-	// The names of path parameters, and what is there for them.
-	settings := fmt.Sprintf(`
+	judge(t, in, document{
+		name: "webhooks", at: "/api/v1/openapi.json", authorization: bearer,
+		settings: fmt.Sprintf(`
 [parameters]
 "path.app" = %q
 "path.ep" = %q
@@ -64,20 +45,107 @@ func TestTheDocumentIsTrue(t *testing.T) {
 [[operations]]
 include-path-regex = "operational-webhook"
 parameters = { "path.ep" = %[5]q }
-`, app, endpoint, call("POST", "/app/"+app+"/msg", `{"eventType":"a","payload":{}}`), call("PUT", "/stats/usage/event-types", ""), operational)
+`, app, endpoint, call("POST", "/app/"+app+"/msg", `{"eventType":"a","payload":{}}`), call("PUT", "/stats/usage/event-types", ""), operational),
+		kept: `(application|endpoint|event-type)\.delete`,
+	})
+}
+
+// TestTheDocumentOfTheRegistryIsTrue does the same for the registry.
+func TestTheDocumentOfTheRegistryIsTrue(t *testing.T) {
+	in := install(t, storetest.SQLite(t), []string{"jane"})
+	run(t, "", in.with("account", "create", "Acme", "-org")...)
+	run(t, "", in.with("member", "add", "Acme", "jane", "-admin")...)
+	run(t, password+"\n", in.with("account", "create", "bert", "-password-stdin")...)
+	in.start()
+	key := "APIKey " + in.keys["jane"]
+	call := func(method, path, body string) string {
+		t.Helper()
+		return told(t, in.url, key, method, path, body, "uuid")
+	}
+	told(t, in.url, key, "PATCH", "/user", `{"webhooks_enabled":true}`, "username")
+	told(t, in.url, key, "POST", "/user/datasets", `{"name":"flowers"}`, "name")
+	told(t, in.url, key, "POST", "/datasets/jane/flowers/collaborators", `{"user":"bert"}`, "role")
+	sample := call("POST", "/datasets/jane/flowers/samples", `{"name":"rose.png","attributes":null}`)
+	told(t, in.url, key, "PUT", "/labels/"+sample+"/ground-truth", `{"attributes":null}`, "labelset")
+	issue := call("POST", "/samples/"+sample+"/issues", `{"description":"The stem is not labelled."}`)
+	call("POST", "/datasets/jane/flowers/releases", `{"name":"v1.0"}`)
+	judge(t, in, document{
+		name: "registry", at: "/openapi.json", authorization: key,
+		settings: fmt.Sprintf(`
+[parameters]
+"path.user" = "bert"
+"path.organization" = "Acme"
+"path.owner" = "jane"
+"path.name" = "flowers"
+"path.sample" = %q
+"path.labelset" = "ground-truth"
+"path.issue" = %q
+"path.release" = "v1.0"
+
+[[operations]]
+include-operation-id = "issue.list-of-sample"
+parameters = { "path.owner" = %[1]q }
+`, sample, issue),
+		kept: `(dataset|collaborator|sample|label|issue|release)\.delete$`,
+	})
+}
+
+// document is an OpenAPI document and what is needed to try what it says.
+type document struct {
+	// name is that of its file, at where a node serves it.
+	name, at string
+	// authorization is the header of a caller who may do everything.
+	authorization string
+	// settings tell Schemathesis what is there for the parameters of paths.
+	settings string
+	// kept are the operations that are left out: what they would take away is
+	// needed by the others.
+	kept string
+}
+
+// judge has a document judged by a validator, and the node by Schemathesis,
+// which sends what the document allows and what it does not: no answer may be
+// the node's fault or have a form that the document does not know.
+func judge(t *testing.T, in *installation, d document) {
+	t.Helper()
+	bin := sdks(t) + "/openapi/bin/"
+	if out, err := exec.CommandContext(t.Context(), bin+"openapi-spec-validator", "../../docs/openapi/"+d.name+".json").CombinedOutput(); err != nil {
+		t.Errorf("openapi-spec-validator: %v\n%s", err, out)
+	}
 	dir := t.TempDir()
-	if err := os.WriteFile(dir+"/schemathesis.toml", []byte(settings), 0o600); err != nil {
+	if err := os.WriteFile(dir+"/schemathesis.toml", []byte(d.settings), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), bin+"schemathesis", "--config-file", "schemathesis.toml", "run", in.url+"/api/v1/openapi.json",
-		"--url", in.url, "--header", "Authorization: "+bearer, "--max-time", hold, "--phases", "examples,coverage,fuzzing", "--no-color", "--continue-on-failure", "--warnings", "off",
+	cmd := exec.CommandContext(t.Context(), bin+"schemathesis", "--config-file", "schemathesis.toml", "run", in.url+d.at,
+		"--url", in.url, "--header", "Authorization: "+d.authorization, "--max-time", hold, "--phases", "examples,coverage,fuzzing", "--no-color", "--continue-on-failure", "--warnings", "off",
 		"--checks", "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance",
-		// What the others need stays.
-		"--exclude-operation-id-regex", `(application|endpoint|event-type)\.delete`)
+		"--exclude-operation-id-regex", d.kept)
 	cmd.Dir = dir
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil || !strings.Contains(string(out), " passed") {
 		t.Errorf("schemathesis: %v", err)
 	}
+}
+
+// told makes a call and returns what the answer says of something.
+func told(t *testing.T, at, authorization, method, path, body, what string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, at+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", authorization)
+	res, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var answer map[string]any
+	err = json.NewDecoder(res.Body).Decode(&answer)
+	said, _ := answer[what].(string)
+	if err != nil || said == "" {
+		t.Fatalf("%s %s: %d %v (%v)", method, path, res.StatusCode, answer, err)
+	}
+	return said
 }

@@ -159,8 +159,8 @@ var plants = map[string]plant{
 	"the program does not import testing": breaks("harnesses", "internal/web/testing.go", "testing"),
 	"the program does not import a test harness": {
 		path:    "internal/app/harness.go",
-		imports: fanfare("harness", "pgtest", "browsertest", "receivertest", "store/storetest", "store/disktest"),
-		want:    denied("harnesses", fanfare("harness", "pgtest", "browsertest", "receivertest", "store/storetest", "store/disktest")...),
+		imports: fanfare("harness", "pgtest", "browsertest", "receivertest", "openapitest", "store/storetest", "store/disktest"),
+		want:    denied("harnesses", fanfare("harness", "pgtest", "browsertest", "receivertest", "openapitest", "store/storetest", "store/disktest")...),
 	},
 	"a test may import the harnesses": allowed("internal/app/harness_test.go", fanfare("pgtest", "store/storetest")...),
 
@@ -204,6 +204,7 @@ var plants = map[string]plant{
 	"config may read the environment":      {path: "internal/config/env.go", imports: []string{"os"}, code: readsEnv},
 	"pgtest may read the environment":      {path: "internal/pgtest/env.go", imports: []string{"os"}, code: readsEnv},
 	"browsertest may read the environment": {path: "internal/browsertest/env.go", imports: []string{"os"}, code: readsEnv},
+	"openapitest may read the environment": {path: "internal/openapitest/env.go", imports: []string{"os"}, code: readsEnv},
 	"harness may read the environment":     {path: "internal/harness/env.go", imports: []string{"os"}, code: readsEnv},
 	"a test may read the environment":      {path: "internal/web/env_test.go", imports: []string{"os"}, code: readsEnv},
 }

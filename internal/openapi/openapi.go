@@ -1,5 +1,6 @@
-// Package openapi reads event types out of OpenAPI documents, which describe
-// webhooks since version 3.1 (https://spec.openapis.org/oas/v3.1.0#oasWebhooks).
+// Package openapi writes the OpenAPI documents of the HTTP faces, and reads
+// event types out of those of others, which describe webhooks since version 3.1
+// (https://spec.openapis.org/oas/v3.1.0#oasWebhooks).
 package openapi
 
 import (

@@ -143,7 +143,10 @@ func TestTheDocumentationIsOpenToEverybody(t *testing.T) {
 		"/docs/search?q=%3Cscript%3E": "Nothing was found for “<script>”",
 		"/docs/api/webhooks":          "/api/v1/app/{app}/endpoint",
 		"/docs/api/webhooks/endpoint": "Needs a token",
+		"/docs/api/registry":          "/datasets/{owner}/{name}/samples_bulk",
+		"/docs/api/registry/label":    "Takes the role manager",
 		"/docs/openapi/webhooks.json": `"openapi": "3.1.0"`,
+		"/docs/openapi/registry.json": `"openapi": "3.1.0"`,
 	} {
 		res, body := w.do(nobody, http.MethodGet, path, nil)
 		if path == "/docs/webhooks" {

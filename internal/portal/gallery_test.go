@@ -124,7 +124,12 @@ func (w *site) shots() []shot {
 			list = append(list, shot{"empty-" + name, "john", empty})
 		}
 	}
-	list = append(list, shot{"docs-reference", "jane", "/docs/api/webhooks"}, shot{"docs-reference-group", "jane", "/docs/api/webhooks/event-type"})
+	for name, path := range map[string]string{
+		"docs-reference": "/docs/api/webhooks", "docs-reference-group": "/docs/api/webhooks/event-type",
+		"docs-reference-registry": "/docs/api/registry", "docs-reference-registry-group": "/docs/api/registry/dataset",
+	} {
+		list = append(list, shot{name, "jane", path})
+	}
 	slices.SortStableFunc(list, func(a, b shot) int { return strings.Compare(a.who, b.who) })
 	return list
 }

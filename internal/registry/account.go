@@ -96,7 +96,7 @@ func ValidTitle(s string) bool {
 func NormalName(name string) string { return strings.ToLower(name) }
 
 // AccountFields are the members of an account that its owner writes.
-var AccountFields = []Field{{Name: "webhooks_enabled", Check: boolean}}
+var AccountFields = []Field{{Name: "webhooks_enabled", Form: boolean, Means: "Whether changes of the account's datasets are recorded as events."}}
 
 // Object is the account as everybody sees it.
 func (a *Account) Object() Object {
@@ -133,10 +133,12 @@ func (m *Membership) with(a Account) Object {
 	return o
 }
 
+var role = oneOf(roleNames[1:]...)
+
 // CollaboratorFields are the members of a collaborator that clients write.
 var CollaboratorFields = []Field{
-	{Name: "user", Fixed: true, Check: anyText},
-	{Name: "role", Default: `"labeler"`, Check: oneOf(roleNames[1:]...)},
+	{Name: "user", Fixed: true, Form: AnyText, Means: "The name of the account."},
+	{Name: "role", Default: `"labeler"`, Form: role, Means: "What the account may do in the dataset."},
 }
 
 // Collaborator is an account with a role in a dataset that is not its own.

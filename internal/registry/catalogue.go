@@ -3,6 +3,7 @@ package registry
 import (
 	"encoding/json"
 	"fanfare/internal/webhook"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -45,34 +46,11 @@ var EventTypes = []EventType{
 // Schema, or "time" or "uuid"; with a question mark it may be null.
 type property struct{ name, form, means string }
 
-var datasetProperties = []property{
+var datasetProperties = slices.Concat([]property{
 	{"name", "string", "The name of the dataset."},
 	{"full_name", "string", "The name of the owner, a slash and the name of the dataset."},
 	{"owner", "object", "The account that owns the dataset: username and created_at."},
-	{"description", "string", "What the dataset is."},
-	{"category", "string", "What the samples show, for example garden."},
-	{"task_type", "string", "How samples are labelled, for example bboxes."},
-	{"task_attributes", "object?", "The categories and attributes to label with."},
-	{"public", "boolean", "Whether everybody may see the dataset."},
-	{"archived", "boolean", "Whether it is archived."},
-	{"readme", "string?", "A longer text about the dataset."},
-	{"metadata", "object", "Names and values of your own."},
-	{"labeling_inactivity_timeout_seconds", "integer?", "After how many seconds without input labelling is paused."},
-	{"region_of_interest", "object?", "The part of a sample that is to be labelled."},
-	{"enable_skip_labeling", "boolean", "Whether labelers may skip samples."},
-	{"enable_interpolation", "boolean", "Whether labels between keyframes are interpolated."},
-	{"enable_skip_reviewing", "boolean", "Whether reviewers may skip samples."},
-	{"enable_ratings", "boolean", "Whether labels are rated."},
-	{"enable_save_button", "boolean", "Whether there is a save button."},
-	{"enable_label_status_verified", "boolean", "Whether labels can be verified."},
-	{"enable_same_dimensions_track_constraint", "boolean", "Whether an object keeps its dimensions."},
-	{"enable_3d_region_of_interest", "boolean", "Whether the region of interest is in three dimensions."},
-	{"enable_object_linking", "boolean", "Whether objects can be linked."},
-	{"use_timestamps_for_interpolation", "boolean", "Whether interpolation goes by time stamps."},
-	{"enable_3d_cuboid_rotation", "boolean?", "Whether cuboids turn about all axes."},
-	{"enable_confirm_on_submit", "boolean?", "Whether submitting is to be confirmed."},
-	{"enable_object_link_category_restrictions", "boolean", "Whether links are restricted by category."},
-	{"enable_extrapolation", "boolean", "Whether labels beyond keyframes are extrapolated."},
+}, written(DatasetFields[1:]), []property{
 	{"created_at", "time", "When the dataset was created."},
 	{"label_stats", "object", "How many labels of the ground truth have which status."},
 	{"samples_count", "integer", "How many samples it has."},
@@ -83,43 +61,32 @@ var datasetProperties = []property{
 	{"insights_urls", "object?", "Always null."},
 	{"noncollaborator_can_label", "boolean", "Always false."},
 	{"noncollaborator_can_review", "boolean", "Always false."},
-}
+})
 
-var sampleProperties = []property{
+var sampleProperties = slices.Concat([]property{
 	{"uuid", "uuid", "The id of the sample."},
-	{"name", "string", "The name of the sample."},
-	{"attributes", "object?", "What the sample is, for example an image and its URL."},
-	{"metadata", "object", "Names and values of your own."},
-	{"readme", "string", "A text about the sample."},
-	{"priority", "number", "Samples with a higher priority are labelled first."},
-	{"assigned_labeler", "string?", "The account that is to label the sample."},
-	{"assigned_reviewer", "string?", "The account that is to review the label."},
+}, written(SampleFields), []property{
 	{"created_at", "time", "When the sample was created."},
 	{"created_by", "string", "The account that created it."},
 	{"dataset_full_name", "string", "The full name of its dataset."},
-}
+})
 
-var labelProperties = []property{
+var labelProperties = slices.Concat([]property{
 	{"sample_uuid", "uuid", "The id of the sample that is labelled."},
 	{"labelset", "string", "The labelset that the label is in."},
 	{"label_type", "string", "The task type of the dataset."},
-	{"label_status", "string", "How far labelling is, for example LABELED, REVIEWED or REJECTED."},
-	{"attributes", "object?", "The label itself: annotations, or what the task type has."},
-	{"score", "number?", "How sure a model was."},
-	{"rating", "number?", "How good a reviewer found the label."},
+}, written(LabelFields), []property{
 	{"created_at", "time", "When the label was created."},
 	{"created_by", "string", "The account that created it."},
 	{"updated_at", "time", "When it was last changed."},
 	{"updated_by", "string", "The account that last changed it."},
 	{"reviewed_at", "time?", "When it was last reviewed or rejected."},
 	{"reviewed_by", "string?", "The account that reviewed or rejected it."},
-}
+})
 
-var issueProperties = []property{
+var issueProperties = slices.Concat([]property{
 	{"uuid", "uuid", "The id of the issue."},
-	{"status", "string", "OPEN or CLOSED."},
-	{"description", "string", "What is wrong."},
-	{"anchor", "object?", "The place in the sample that the issue is about."},
+}, written(IssueFields), []property{
 	{"created_at", "time", "When the issue was opened."},
 	{"created_by", "string", "The account that opened it."},
 	{"updated_at", "time", "When it was last changed."},
@@ -127,17 +94,32 @@ var issueProperties = []property{
 	{"sample_uuid", "uuid", "The id of the sample."},
 	{"sample_name", "string", "The name of the sample."},
 	{"comments", "array", "The replies, oldest first, each with uuid, text, created_at and created_by."},
-}
+})
 
-var releaseProperties = []property{
+var releaseProperties = slices.Concat([]property{
 	{"uuid", "uuid", "The id of the release."},
-	{"name", "string", "The name of the release."},
-	{"description", "string", "What the release is."},
+}, written(ReleaseFields), []property{
 	{"release_type", "string", "Always JSON."},
 	{"attributes", "object", "url is where the file of the release is."},
 	{"status", "string", "Always SUCCEEDED: the event is sent when the file is there."},
 	{"created_at", "time", "When the release was made."},
 	{"samples_count", "integer", "How many samples are in it."},
+})
+
+// written are the properties that clients write, by the type of their form.
+func written(fields []Field) []property {
+	properties := make([]property, len(fields))
+	for i, f := range fields {
+		form := "object" // what has a form of its own is one
+		if kind, ok := f.Form.schema["type"].(string); ok {
+			form = kind
+		}
+		if f.Nullable {
+			form += "?"
+		}
+		properties[i] = property{f.Name, form, f.Means}
+	}
+	return properties
 }
 
 // schema is the JSON Schema of a property.

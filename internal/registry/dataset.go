@@ -35,43 +35,46 @@ func (d *Dataset) FullName() string { return d.Owner.Name + "/" + d.Name() }
 // Public datasets are visible to every account.
 func (d *Dataset) Public() bool { return d.Fields.Bool("public") }
 
-func flag(name, def string) Field {
-	return Field{Name: name, Default: def, Check: boolean}
+func flag(name, def, means string) Field {
+	return Field{Name: name, Default: def, Form: boolean, Means: means}
 }
+
+// taskType is how the samples of a dataset are labelled.
+var taskType = oneOf(
+	"segmentation-bitmap", "segmentation-bitmap-highres", "image-segmentation-sequence", "bboxes", "vector",
+	"image-vector-sequence", "keypoints", "pointcloud-cuboid", "pointcloud-cuboid-sequence",
+	"pointcloud-segmentation", "pointcloud-segmentation-sequence", "pointcloud-vector",
+	"pointcloud-vector-sequence", "multisensor-sequence", "")
 
 // DatasetFields are the members of a dataset that clients write (contract
 // section 4.1), in the order in which texts name them.
 var DatasetFields = []Field{
-	{Name: "name", Fixed: true, Check: named(ValidDatasetName, notAName)},
-	{Name: "description", Default: `""`, Check: shortText},
-	{Name: "category", Default: `"other"`, Check: oneOf(
-		"street_scenery", "garden", "agriculture", "satellite", "people", "medical", "fruit", "other")},
-	{Name: "task_type", Default: `"segmentation-bitmap"`, Check: oneOf(
-		"segmentation-bitmap", "segmentation-bitmap-highres", "image-segmentation-sequence", "bboxes", "vector",
-		"image-vector-sequence", "keypoints", "pointcloud-cuboid", "pointcloud-cuboid-sequence",
-		"pointcloud-segmentation", "pointcloud-segmentation-sequence", "pointcloud-vector",
-		"pointcloud-vector-sequence", "multisensor-sequence", "")},
-	{Name: "task_attributes", Nullable: true, Default: "null", Check: shaped(shape.TaskAttributes)},
-	flag("public", "false"),
-	flag("archived", "false"),
-	{Name: "readme", Nullable: true, Default: `""`, Check: anyText},
-	{Name: "metadata", Default: "{}", Check: object},
-	{Name: "labeling_inactivity_timeout_seconds", Nullable: true, Default: "300", Check: integer},
-	{Name: "region_of_interest", Nullable: true, Default: "null", Check: object},
-	flag("enable_skip_labeling", "true"),
-	flag("enable_interpolation", "true"),
-	flag("enable_skip_reviewing", "false"),
-	flag("enable_ratings", "false"),
-	flag("enable_save_button", "false"),
-	flag("enable_label_status_verified", "false"),
-	flag("enable_same_dimensions_track_constraint", "false"),
-	flag("enable_3d_region_of_interest", "false"),
-	flag("enable_object_linking", "false"),
-	flag("use_timestamps_for_interpolation", "false"),
-	{Name: "enable_3d_cuboid_rotation", Nullable: true, Default: "false", Check: boolean},
-	{Name: "enable_confirm_on_submit", Nullable: true, Default: "false", Check: boolean},
-	flag("enable_object_link_category_restrictions", "false"),
-	flag("enable_extrapolation", "false"),
+	{Name: "name", Fixed: true, Form: datasetTitle, Means: "The name of the dataset."},
+	{Name: "description", Default: `""`, Form: shortText, Means: "What the dataset is."},
+	{Name: "category", Default: `"other"`, Form: oneOf(
+		"street_scenery", "garden", "agriculture", "satellite", "people", "medical", "fruit", "other"), Means: "What the samples show, for example garden."},
+	{Name: "task_type", Default: `"segmentation-bitmap"`, Form: taskType, Means: "How samples are labelled, for example bboxes."},
+	{Name: "task_attributes", Nullable: true, Default: "null", Form: shaped(shape.TaskAttributes), Means: "The categories and attributes to label with."},
+	flag("public", "false", "Whether everybody may see the dataset."),
+	flag("archived", "false", "Whether it is archived."),
+	{Name: "readme", Nullable: true, Default: `""`, Form: AnyText, Means: "A longer text about the dataset."},
+	{Name: "metadata", Default: "{}", Form: object, Means: "Names and values of your own."},
+	{Name: "labeling_inactivity_timeout_seconds", Nullable: true, Default: "300", Form: integer, Means: "After how many seconds without input labelling is paused."},
+	{Name: "region_of_interest", Nullable: true, Default: "null", Form: object, Means: "The part of a sample that is to be labelled."},
+	flag("enable_skip_labeling", "true", "Whether labelers may skip samples."),
+	flag("enable_interpolation", "true", "Whether labels between keyframes are interpolated."),
+	flag("enable_skip_reviewing", "false", "Whether reviewers may skip samples."),
+	flag("enable_ratings", "false", "Whether labels are rated."),
+	flag("enable_save_button", "false", "Whether there is a save button."),
+	flag("enable_label_status_verified", "false", "Whether labels can be verified."),
+	flag("enable_same_dimensions_track_constraint", "false", "Whether an object keeps its dimensions."),
+	flag("enable_3d_region_of_interest", "false", "Whether the region of interest is in three dimensions."),
+	flag("enable_object_linking", "false", "Whether objects can be linked."),
+	flag("use_timestamps_for_interpolation", "false", "Whether interpolation goes by time stamps."),
+	{Name: "enable_3d_cuboid_rotation", Nullable: true, Default: "false", Form: boolean, Means: "Whether cuboids turn about all axes."},
+	{Name: "enable_confirm_on_submit", Nullable: true, Default: "false", Form: boolean, Means: "Whether submitting is to be confirmed."},
+	flag("enable_object_link_category_restrictions", "false", "Whether links are restricted by category."),
+	flag("enable_extrapolation", "false", "Whether labels beyond keyframes are extrapolated."),
 }
 
 // Object is the dataset as a GET by somebody of the dataset's Role shows it.
@@ -79,10 +82,7 @@ func (d *Dataset) Object() Object {
 	var o Object
 	o.text("name", d.Name())
 	o.text("full_name", d.FullName())
-	var owner Object
-	owner.text("username", d.Owner.Name)
-	owner.time("created_at", d.Owner.CreatedAt)
-	o.object("owner", owner)
+	o.object("owner", d.owner())
 	for _, f := range DatasetFields[1:] {
 		o.add(f.Name, d.Fields[f.Name])
 	}
@@ -104,6 +104,12 @@ func (d *Dataset) Object() Object {
 	o.add("insights_urls", nil)
 	o.bool("noncollaborator_can_label", false)
 	o.bool("noncollaborator_can_review", false)
+	return o
+}
+
+func (d *Dataset) owner() (o Object) {
+	o.text("username", d.Owner.Name)
+	o.time("created_at", d.Owner.CreatedAt)
 	return o
 }
 

@@ -6,10 +6,7 @@ import (
 	"fanfare/internal/registry/shape"
 	"fanfare/internal/webhook"
 	"maps"
-	"slices"
 	"strconv"
-	"strings"
-	"unicode/utf8"
 )
 
 // Fields are the members of a JSON object as they were sent.
@@ -45,8 +42,10 @@ type Field struct {
 	Default string
 	// Fixed members are given when the object is made and never change.
 	Fixed bool
-	// Check says what is wrong with a value that is not null, or "".
-	Check func(json.RawMessage) string
+	// Form is that of a value that is not null.
+	Form Form
+	// Means says what the member is, in a sentence.
+	Means string
 }
 
 // What can be wrong with a field. None of these sentences holds a word by
@@ -135,13 +134,22 @@ func (f Field) problem(raw json.RawMessage) string {
 		}
 		return notNull
 	}
-	return f.Check(raw)
+	return f.Form.check(raw)
 }
 
 // String is the value of a member that holds a string, or "".
 func (f Fields) String(name string) string {
 	s, _ := textOf(f[name])
 	return s
+}
+
+// Strings is the value of a member that holds a list of strings.
+func (f Fields) Strings(name string) []string {
+	var list []string
+	if json.Unmarshal(f[name], &list) != nil {
+		return nil
+	}
+	return list
 }
 
 // Bool is the value of a member that holds a boolean.
@@ -175,94 +183,4 @@ func textOf(raw json.RawMessage) (string, bool) {
 	var s string
 	err := json.Unmarshal(raw, &s)
 	return s, err == nil
-}
-
-func anyText(raw json.RawMessage) string {
-	s, ok := textOf(raw)
-	switch {
-	case !ok:
-		return notString
-	case strings.ContainsRune(s, 0):
-		return noNUL
-	default:
-		return ""
-	}
-}
-
-func shortText(raw json.RawMessage) string {
-	if problem := anyText(raw); problem != "" {
-		return problem
-	}
-	if s, _ := textOf(raw); utf8.RuneCountInString(s) > maxText {
-		return tooLong
-	}
-	return ""
-}
-
-func named(valid func(string) bool, problem string) func(json.RawMessage) string {
-	return func(raw json.RawMessage) string {
-		s, ok := textOf(raw)
-		switch {
-		case !ok:
-			return notString
-		case !valid(s):
-			return problem
-		default:
-			return ""
-		}
-	}
-}
-
-func oneOf(choices ...string) func(json.RawMessage) string {
-	return func(raw json.RawMessage) string {
-		if s, ok := textOf(raw); !ok || !slices.Contains(choices, s) {
-			return notChoice
-		}
-		return ""
-	}
-}
-
-func boolean(raw json.RawMessage) string {
-	if s := string(bytes.TrimSpace(raw)); s != "true" && s != "false" {
-		return notBool
-	}
-	return ""
-}
-
-func number(raw json.RawMessage) string {
-	raw = bytes.TrimSpace(raw)
-	if len(raw) == 0 || raw[0] != '-' && (raw[0] < '0' || raw[0] > '9') {
-		return notNumber
-	}
-	if _, err := strconv.ParseFloat(string(raw), 64); err != nil {
-		return notNumber // out of range
-	}
-	return ""
-}
-
-func integer(raw json.RawMessage) string {
-	if number(raw) != "" {
-		return notInteger
-	}
-	n, _ := strconv.ParseFloat(string(bytes.TrimSpace(raw)), 64)
-	if n != float64(int32(n)) {
-		return notInteger
-	}
-	return ""
-}
-
-func object(raw json.RawMessage) string {
-	if !shape.Object(raw) {
-		return notObject
-	}
-	return ""
-}
-
-func shaped(fits func(json.RawMessage) bool) func(json.RawMessage) string {
-	return func(raw json.RawMessage) string {
-		if !fits(raw) {
-			return notShape
-		}
-		return ""
-	}
 }

@@ -5,7 +5,6 @@ import (
 	"fanfare/internal/registry/shape"
 	"fanfare/internal/webhook"
 	"sort"
-	"strings"
 	"time"
 )
 
@@ -36,13 +35,13 @@ const closed = "CLOSED"
 // IssueFields are the members of an issue that clients write (contract section
 // 4.6), in the order in which texts name them.
 var IssueFields = []Field{
-	{Name: "status", Default: `"OPEN"`, Check: oneOf("OPEN", closed)},
-	{Name: "description", Check: someText},
-	{Name: "anchor", Nullable: true, Default: "null", Check: shaped(shape.Anchor)},
+	{Name: "status", Default: `"OPEN"`, Form: oneOf("OPEN", closed), Means: "OPEN or CLOSED."},
+	{Name: "description", Form: someText, Means: "What is wrong."},
+	{Name: "anchor", Nullable: true, Default: "null", Form: shaped(shape.Anchor), Means: "The place in the sample that the issue is about."},
 }
 
 // CommentFields are the members of a reply.
-var CommentFields = []Field{{Name: "text", Check: someText}}
+var CommentFields = []Field{{Name: "text", Form: someText, Means: "What the reply says."}}
 
 // Settles reports whether a patch of an issue is about its status alone, which
 // is part of the talk.
@@ -69,13 +68,18 @@ func (i *Issue) Object() Object {
 
 func comments(list []Comment) json.RawMessage {
 	objects := make([]Object, len(list))
-	for n, c := range list {
-		objects[n].text("uuid", UUID(c.ID))
-		objects[n].text("text", c.Text)
-		objects[n].time("created_at", c.CreatedAt)
-		objects[n].text("created_by", c.CreatedBy)
+	for n := range list {
+		objects[n] = list[n].object()
 	}
 	return List(objects)
+}
+
+func (c *Comment) object() (o Object) {
+	o.text("uuid", UUID(c.ID))
+	o.text("text", c.Text)
+	o.time("created_at", c.CreatedAt)
+	o.text("created_by", c.CreatedBy)
+	return o
 }
 
 // omittedRoom is what the member that names the omitted ones takes, in bytes.
@@ -125,15 +129,4 @@ func (i *Issue) event(d *Dataset, eventType string, at time.Time, text string) E
 		Type: eventType, At: at, Dataset: d.FullName(), Subject: i.Sample.Name(), Object: i.Object(), Text: text,
 		sheds: []shed{{"comments", i.newest}},
 	}
-}
-
-// someText is a text that says something.
-func someText(raw json.RawMessage) string {
-	if problem := shortText(raw); problem != "" {
-		return problem
-	}
-	if s, _ := textOf(raw); strings.TrimSpace(s) == "" {
-		return notBlank
-	}
-	return ""
 }

@@ -20,8 +20,8 @@ type Labelset struct {
 
 // LabelsetFields are the members of a labelset that clients write.
 var LabelsetFields = []Field{
-	{Name: "name", Fixed: true, Check: named(ValidTitle, notATitle)},
-	{Name: "description", Default: `""`, Check: shortText},
+	{Name: "name", Fixed: true, Form: title, Means: "The name of the labelset."},
+	{Name: "description", Default: `""`, Form: shortText, Means: "What its labels are."},
 }
 
 // Object is the labelset as its GET shows it.
@@ -48,13 +48,15 @@ var labelStatuses = []string{
 	Reviewed, reviewing, "LABELED", "LABELING_IN_PROGRESS", Rejected, "PRELABELED", "SKIPPED", verified, unlabeledStatus,
 }
 
+var labelStatus = oneOf(labelStatuses...)
+
 // LabelFields are the members of a label that clients write (contract section
 // 4.5), in the order in which texts name them.
 var LabelFields = []Field{
-	{Name: "label_status", Default: `"PRELABELED"`, Check: oneOf(labelStatuses...)},
-	{Name: "attributes", Nullable: true, Default: "null", Check: shaped(shape.LabelAttributes)},
-	{Name: "score", Nullable: true, Default: "null", Check: number},
-	{Name: "rating", Nullable: true, Default: "null", Check: number},
+	{Name: "label_status", Default: `"PRELABELED"`, Form: labelStatus, Means: "How far labelling is, for example LABELED, REVIEWED or REJECTED."},
+	{Name: "attributes", Nullable: true, Default: "null", Form: shaped(shape.LabelAttributes), Means: "The label itself: annotations, or what the task type has."},
+	{Name: "score", Nullable: true, Default: "null", Form: number, Means: "How sure a model was."},
+	{Name: "rating", Nullable: true, Default: "null", Form: number, Means: "How good a reviewer found the label."},
 }
 
 // Label is what a sample shows, as somebody or something labelled it.

@@ -29,8 +29,8 @@ const (
 
 // ReleaseFields are the members of a release that clients write.
 var ReleaseFields = []Field{
-	{Name: "name", Check: named(ValidTitle, notATitle)},
-	{Name: "description", Default: `""`, Check: shortText},
+	{Name: "name", Form: title, Means: "The name of the release."},
+	{Name: "description", Default: `""`, Form: shortText, Means: "What the release is."},
 }
 
 // Object is the release as its GET shows it.
@@ -41,12 +41,15 @@ func (r *Release) Object() Object {
 		o.add(f.Name, r.Fields[f.Name])
 	}
 	o.text("release_type", "JSON")
-	var attributes Object
-	attributes.maybeText("url", r.URL)
-	o.object("attributes", attributes)
+	o.object("attributes", r.attributes())
 	o.text("status", r.Status)
 	o.time("created_at", r.CreatedAt)
 	o.int("samples_count", r.SamplesCount)
+	return o
+}
+
+func (r *Release) attributes() (o Object) {
+	o.maybeText("url", r.URL)
 	return o
 }
 
@@ -136,11 +139,11 @@ func FileSample(d *Dataset, s *Sample, labels []*Label) []byte {
 
 // CloneFields are what clients say when they clone a dataset.
 var CloneFields = []Field{
-	{Name: "name", Default: "null", Nullable: true, Check: named(ValidDatasetName, notAName)},
-	{Name: "clone_labels", Default: "false", Check: boolean},
-	{Name: "task_type", Default: "null", Nullable: true, Check: DatasetFields[3].Check},
-	{Name: "public", Default: "null", Nullable: true, Check: boolean},
-	{Name: "owner", Default: "null", Nullable: true, Check: anyText},
+	{Name: "name", Default: "null", Nullable: true, Form: datasetTitle, Means: "The name of the clone; without one the source's with -clone behind it."},
+	{Name: "clone_labels", Default: "false", Form: boolean, Means: "Whether labelsets and labels come too."},
+	{Name: "task_type", Default: "null", Nullable: true, Form: taskType, Means: "How the clone's samples are labelled; without one like the source's."},
+	{Name: "public", Default: "null", Nullable: true, Form: boolean, Means: "Whether everybody may see the clone; without a word as the source."},
+	{Name: "owner", Default: "null", Nullable: true, Form: AnyText, Means: "The organization that gets the clone; without one the caller does."},
 }
 
 // Cloned are the fields of a clone of a dataset, as CloneFields say.

@@ -28,13 +28,21 @@ func (s *Sample) Name() string { return s.Fields.String("name") }
 // SampleFields are the members of a sample that clients write (contract
 // section 4.4), in the order in which texts name them.
 var SampleFields = []Field{
-	{Name: "name", Check: named(ValidSampleName, notASample)},
-	{Name: "attributes", Nullable: true, Check: shaped(shape.SampleAttributes)},
-	{Name: "metadata", Default: "{}", Check: object},
-	{Name: "readme", Default: `""`, Check: anyText},
-	{Name: "priority", Default: "0", Check: number},
-	{Name: "assigned_labeler", Nullable: true, Default: "null", Check: anyText},
-	{Name: "assigned_reviewer", Nullable: true, Default: "null", Check: anyText},
+	{Name: "name", Form: sampleTitle, Means: "The name of the sample."},
+	{Name: "attributes", Nullable: true, Form: shaped(shape.SampleAttributes), Means: "What the sample is, for example an image and its URL."},
+	{Name: "metadata", Default: "{}", Form: object, Means: "Names and values of your own."},
+	{Name: "readme", Default: `""`, Form: AnyText, Means: "A text about the sample."},
+	{Name: "priority", Default: "0", Form: number, Means: "Samples with a higher priority are labelled first."},
+	{Name: "assigned_labeler", Nullable: true, Default: "null", Form: AnyText, Means: "The account that is to label the sample."},
+	{Name: "assigned_reviewer", Nullable: true, Default: "null", Form: AnyText, Means: "The account that is to review the label."},
+}
+
+// maxBulkDelete is how many samples one call may delete.
+const maxBulkDelete = 1000
+
+// BulkDeleteFields are what clients say when they delete many samples.
+var BulkDeleteFields = []Field{
+	{Name: "uuids", Form: uuids(maxBulkDelete), Means: "The ids of the samples. What is no sample of the dataset is passed over."},
 }
 
 // Assignments are the members of a sample that name an account.
@@ -80,6 +88,13 @@ func (s *Sample) Object(d *Dataset) Object {
 	o.time("created_at", s.CreatedAt)
 	o.text("created_by", s.CreatedBy)
 	o.text("dataset_full_name", d.FullName())
+	return o
+}
+
+// Shown is the sample as answers show it, with its label; nil for none.
+func (s *Sample) Shown(d *Dataset, label json.RawMessage) Object {
+	o := s.Object(d)
+	o.add("label", label)
 	return o
 }
 

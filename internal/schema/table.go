@@ -84,6 +84,9 @@ func (t *table) members(node any, depth int, path string) {
 		}
 		m := t.resolve(properties[name])
 		text, _ := m["description"].(string)
+		if own, _ := properties[name].(object); own["description"] != nil {
+			text, _ = own["description"].(string) // what stands beside a reference is about this one
+		}
 		deprecated, _ := m["deprecated"].(bool)
 		t.rows = append(t.rows, Row{
 			Depth: depth, Name: name, Type: t.typeOf(m), Limits: limits(m), Text: text,

@@ -18,6 +18,7 @@ func TestATableListsMembersInTheAuthorsOrder(t *testing.T) {
 			"at": {"type": ["string", "null"], "format": "date-time"},
 			"list": {"type": "array", "minItems": 1, "maxItems": 9, "items": {"$ref": "#/definitions/thing"}},
 			"either": {"oneOf": [{"$ref": "#/definitions/thing"}, {"type": "null"}]},
+			"told": {"$ref": "#/definitions/thing", "description": "This thing."},
 			"n": {"type": "integer", "minimum": 1, "default": 3, "deprecated": true}
 		},
 		"definitions": {"thing": {"type": "object", "properties": {"name": {"type": "string", "maxLength": 5}}}}
@@ -28,6 +29,8 @@ func TestATableListsMembersInTheAuthorsOrder(t *testing.T) {
 		{Name: "list", Type: "list of object", Limits: "1 to 9 items", Required: true},
 		{Depth: 1, Name: "name", Type: "text", Limits: "at most 5 characters"},
 		{Name: "either", Type: "object or null"},
+		{Depth: 1, Name: "name", Type: "text", Limits: "at most 5 characters"},
+		{Name: "told", Type: "object", Text: "This thing."},
 		{Depth: 1, Name: "name", Type: "text", Limits: "at most 5 characters"},
 		{Name: "n", Type: "whole number", Limits: "at least 1; default 3", Deprecated: true},
 	}

@@ -78,12 +78,8 @@ func (a *API) updateOrganization(r *request) (answer, error) {
 }
 
 func (a *API) updateAccount(r *request, name string) (answer, error) {
-	sent, err := r.fields()
+	patch, err := r.patch()
 	if err != nil {
-		return answer{}, err
-	}
-	patch, wrong := registry.Patch(registry.AccountFields, sent)
-	if err := wrong.Err(); err != nil {
 		return answer{}, err
 	}
 	account, err := a.store.Account(r.Context(), name)

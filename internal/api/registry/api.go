@@ -11,14 +11,17 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 )
 
 // API serves the registry at the root of an origin.
 type API struct {
-	store  *store.Store
-	log    *slog.Logger
-	cfg    Config
-	router web.Router
+	store      *store.Store
+	log        *slog.Logger
+	cfg        Config
+	operations []operation
+	router     web.Router
+	document   func() []byte
 }
 
 // Config is what an API can be told.
@@ -37,60 +40,19 @@ func New(s *store.Store, log *slog.Logger, cfg Config) *API {
 	a.router.NotFound = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, r, webhook.ErrNotFound)
 	})
-	for route, handle := range map[string]handler{
-		"GET /api_status":                              a.status,
-		"GET /user":                                    a.user,
-		"PATCH /user":                                  a.updateUser,
-		"GET /users/{user}":                            a.otherUser,
-		"PATCH /organizations/{organization}":          a.updateOrganization,
-		"GET /user/datasets":                           a.datasets,
-		"GET /users/{user}/datasets":                   a.datasetsOf,
-		"POST /user/datasets":                          a.createDataset,
-		"POST /organizations/{organization}/datasets":  a.createDataset,
-		"GET /datasets/{owner}/{name}":                 a.dataset,
-		"PATCH /datasets/{owner}/{name}":               a.updateDataset,
-		"DELETE /datasets/{owner}/{name}":              a.deleteDataset,
-		"GET /datasets/{owner}/{name}/samples":         a.samples,
-		"POST /datasets/{owner}/{name}/samples":        a.createSample,
-		"POST /datasets/{owner}/{name}/samples_bulk":   a.createSamples,
-		"DELETE /datasets/{owner}/{name}/samples_bulk": a.deleteSamples,
-		"GET /samples/{sample}":                        a.sample,
-		"PATCH /samples/{sample}":                      a.updateSample,
-		"DELETE /samples/{sample}":                     a.deleteSample,
-
-		"GET /labels/{sample}/{labelset}":                      a.label,
-		"PUT /labels/{sample}/{labelset}":                      a.putLabel,
-		"PATCH /labels/{sample}/{labelset}":                    a.updateLabel,
-		"DELETE /labels/{sample}/{labelset}":                   a.deleteLabel,
-		"GET /datasets/{owner}/{name}/labelsets":               a.labelsets,
-		"POST /datasets/{owner}/{name}/labelsets":              a.createLabelset,
-		"GET /datasets/{owner}/{name}/labelsets/{labelset}":    a.labelset,
-		"DELETE /datasets/{owner}/{name}/labelsets/{labelset}": a.deleteLabelset,
-		"POST /datasets/{owner}/{name}/collaborators":          a.addCollaborator,
-		"GET /datasets/{owner}/{name}/collaborators/{user}":    a.collaborator,
-		"PATCH /datasets/{owner}/{name}/collaborators/{user}":  a.updateCollaborator,
-		"DELETE /datasets/{owner}/{name}/collaborators/{user}": a.removeCollaborator,
-		"GET /datasets/{owner}/{name}/issues":                  a.issues,
-		"GET /datasets/{owner}/issues":                         a.issuesOfSample,
-		"POST /samples/{sample}/issues":                        a.createIssue,
-		"PATCH /issues/{issue}":                                a.updateIssue,
-		"DELETE /issues/{issue}":                               a.deleteIssue,
-		"POST /issues/{issue}/comments":                        a.addComment,
-		"DELETE /issues/{issue}/comments/{comment}":            a.deleteComment,
-		"POST /datasets/{owner}/{name}/clone":                  a.clone,
-		"GET /datasets/{owner}/{name}/releases":                a.releases,
-		"POST /datasets/{owner}/{name}/releases":               a.createRelease,
-		"GET /datasets/{owner}/{name}/releases/{release}":      a.release,
-		"DELETE /datasets/{owner}/{name}/releases/{release}":   a.deleteRelease,
-		"POST /assets":                           a.createAsset,
-		"GET /datasets/{owner}/{name}/workunits": a.workunits,
-	} {
-		a.router.Handle(route, a.handle(handle))
+	a.operations = a.table()
+	for i := range a.operations {
+		op := &a.operations[i]
+		if op.open != nil {
+			a.router.Handle(op.route, a.open(op.open))
+		} else {
+			a.router.Handle(op.route, a.handle(op))
+		}
 	}
-	// Without a key: what may be read or written is said by the URL or by a
-	// signed form.
-	a.router.Handle("GET "+registry.FilePath+"{token}/{name}", a.open(a.file))
-	a.router.Handle("POST "+uploadPath, a.open(a.upload))
+	a.document = sync.OnceValue(a.openAPI)
+	a.router.Handle("GET /openapi.json", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		web.JSON(w, http.StatusOK, a.document())
+	}))
 	return a
 }
 
@@ -100,6 +62,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.router.Serve
 // request is a request whose key was found good.
 type request struct {
 	*http.Request
+	op     *operation
 	caller registry.Account
 	body   []byte
 }
@@ -114,9 +77,9 @@ type answer struct {
 
 type handler func(*request) (answer, error)
 
-func (a *API) handle(h handler) http.Handler {
+func (a *API) handle(op *operation) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		result, err := a.serve(w, r, h)
+		result, err := a.serve(w, r, op)
 		if err != nil {
 			a.refuse(w, r, err)
 			return
@@ -140,7 +103,7 @@ func (a *API) open(h func(http.ResponseWriter, *http.Request) error) http.Handle
 	})
 }
 
-func (a *API) serve(w http.ResponseWriter, r *http.Request, h handler) (answer, error) {
+func (a *API) serve(w http.ResponseWriter, r *http.Request, op *operation) (answer, error) {
 	caller, err := a.authenticate(r)
 	if err != nil {
 		return answer{}, err
@@ -149,7 +112,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, h handler) (answer, 
 	if err != nil {
 		return answer{}, err
 	}
-	return h(&request{Request: r, caller: caller, body: body})
+	return op.handle(&request{Request: r, op: op, caller: caller, body: body})
 }
 
 var (
@@ -268,24 +231,19 @@ func (r *request) fields() (registry.Fields, error) {
 	return f, nil
 }
 
-// create reads the body as a new object.
-func (r *request) create(rules []registry.Field) (registry.Fields, error) {
-	sent, err := r.fields()
-	if err != nil {
-		return nil, err
-	}
-	fields, wrong := registry.Create(rules, sent)
-	return fields, wrong.Err()
-}
+// create reads the body as a new object, by the operation's fields.
+func (r *request) create() (registry.Fields, error) { return r.read(registry.Create) }
 
-// patch reads the body as a change.
-func (r *request) patch(rules []registry.Field) (registry.Fields, error) {
+// patch reads the body as a change, by the operation's fields.
+func (r *request) patch() (registry.Fields, error) { return r.read(registry.Patch) }
+
+func (r *request) read(as func([]registry.Field, registry.Fields) (registry.Fields, webhook.Invalid)) (registry.Fields, error) {
 	sent, err := r.fields()
 	if err != nil {
 		return nil, err
 	}
-	patch, wrong := registry.Patch(rules, sent)
-	return patch, wrong.Err()
+	fields, wrong := as(r.op.body, sent)
+	return fields, wrong.Err()
 }
 
 // id reads an id of the path.

@@ -24,9 +24,6 @@ const uploadPath = "/uploads"
 // uploadLife is how long such a form is good for.
 const uploadLife = time.Hour
 
-// assetFields are the members that ask for an upload.
-var assetFields = []registry.Field{{Name: "filename", Default: `"label.png"`, Check: registry.AnyText}}
-
 // policy is what the form of an upload allows.
 type policy struct {
 	Key     string `json:"key"`
@@ -37,7 +34,7 @@ type policy struct {
 // createAsset makes a file without content, and the form with which it gets
 // some: the shape of S3's presigned POST, which official clients know.
 func (a *API) createAsset(r *request) (answer, error) {
-	fields, err := r.create(assetFields)
+	fields, err := r.create()
 	if err != nil {
 		return answer{}, err
 	}

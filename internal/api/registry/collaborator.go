@@ -19,7 +19,7 @@ func (a *API) wrongRole(r *request, err error) error {
 }
 
 func (a *API) addCollaborator(r *request) (answer, error) {
-	fields, err := r.create(registry.CollaboratorFields)
+	fields, err := r.create()
 	if err != nil {
 		return answer{}, a.wrongRole(r, err)
 	}
@@ -32,7 +32,7 @@ func (a *API) addCollaborator(r *request) (answer, error) {
 }
 
 func (a *API) updateCollaborator(r *request) (answer, error) {
-	patch, err := r.patch(registry.CollaboratorFields)
+	patch, err := r.patch()
 	if err != nil {
 		return answer{}, a.wrongRole(r, err)
 	}

@@ -51,12 +51,8 @@ func (a *API) createDataset(r *request) (answer, error) {
 		}
 		owner = account.Name
 	}
-	sent, err := r.fields()
+	fields, err := r.create()
 	if err != nil {
-		return answer{}, err
-	}
-	fields, wrong := registry.Create(registry.DatasetFields, sent)
-	if err := wrong.Err(); err != nil {
 		return answer{}, err
 	}
 	d, err := a.store.CreateDataset(r.Context(), r.caller.ID, owner, fields)
@@ -67,13 +63,9 @@ func (a *API) createDataset(r *request) (answer, error) {
 }
 
 func (a *API) updateDataset(r *request) (answer, error) {
-	sent, err := r.fields()
+	patch, err := r.patch()
 	if err != nil {
-		return answer{}, err
-	}
-	patch, wrong := registry.Patch(registry.DatasetFields, sent)
-	if len(wrong) > 0 {
-		return answer{}, a.wrong(r, wrong)
+		return answer{}, a.wrong(r, err)
 	}
 	return shown(a.store.UpdateDataset(r.Context(), r.caller.ID, r.dataset(), patch))
 }

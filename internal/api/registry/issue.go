@@ -31,7 +31,7 @@ func (a *API) createIssue(r *request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	fields, err := r.create(registry.IssueFields)
+	fields, err := r.create()
 	if err != nil {
 		return answer{}, a.wrongSample(r, sampleID, registry.Labeler, err)
 	}
@@ -56,7 +56,7 @@ func (a *API) wrongIssue(r *request, err error) error {
 }
 
 func (a *API) updateIssue(r *request) (answer, error) {
-	patch, err := r.patch(registry.IssueFields)
+	patch, err := r.patch()
 	if err != nil {
 		return answer{}, a.wrongIssue(r, err)
 	}
@@ -80,7 +80,7 @@ func (a *API) deleteIssue(r *request) (answer, error) {
 }
 
 func (a *API) addComment(r *request) (answer, error) {
-	fields, err := r.create(registry.CommentFields)
+	fields, err := r.create()
 	if err != nil {
 		return answer{}, a.wrongIssue(r, err)
 	}

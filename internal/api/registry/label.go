@@ -25,7 +25,7 @@ func (a *API) putLabel(r *request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	fields, err := r.create(registry.PutLabelFields)
+	fields, err := r.create()
 	if err != nil {
 		return answer{}, a.wrongSample(r, sampleID, registry.Labeler, err)
 	}
@@ -38,7 +38,7 @@ func (a *API) updateLabel(r *request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	patch, err := r.patch(registry.LabelFields)
+	patch, err := r.patch()
 	if err != nil {
 		return answer{}, a.wrongSample(r, sampleID, registry.Labeler, err)
 	}
@@ -91,7 +91,7 @@ func (a *API) labelset(r *request) (answer, error) {
 }
 
 func (a *API) createLabelset(r *request) (answer, error) {
-	fields, err := r.create(registry.LabelsetFields)
+	fields, err := r.create()
 	if err != nil {
 		return answer{}, a.wrong(r, err)
 	}

@@ -22,7 +22,7 @@ func (a *API) release(r *request) (answer, error) {
 }
 
 func (a *API) createRelease(r *request) (answer, error) {
-	fields, err := r.create(registry.ReleaseFields)
+	fields, err := r.create()
 	if err != nil {
 		return answer{}, a.wrong(r, err)
 	}
@@ -42,7 +42,7 @@ func (a *API) clone(r *request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	said, err := r.create(registry.CloneFields)
+	said, err := r.create()
 	if err != nil {
 		return answer{}, err
 	}

@@ -39,36 +39,26 @@ func (a *API) samples(r *request) (answer, error) {
 // listedObject is a sample as lists show it, with its label when the query
 // names a labelset.
 func listedObject(d *registry.Dataset, s store.ListedSample, query *store.SampleQuery) registry.Object {
-	label := json.RawMessage("null")
 	switch {
 	case s.Label == nil || query.Labelset == "":
+		return s.Shown(d, nil)
 	case query.Full:
-		label = s.Label.Object(d, s.Sample).Append(nil)
+		return s.Shown(d, s.Label.Object(d, s.Sample).Append(nil))
 	default:
-		label = s.Label.Summary().Append(nil)
+		return s.Shown(d, s.Label.Summary().Append(nil))
 	}
-	return append(s.Object(d), registry.Member{Name: "label", Value: label})
 }
 
 func sampleList(d *registry.Dataset, samples []*registry.Sample) []byte {
 	objects := make([]registry.Object, len(samples))
 	for i, s := range samples {
-		objects[i] = sampleObject(d, s, nil)
+		objects[i] = s.Shown(d, nil)
 	}
 	return registry.List(objects)
 }
 
-// sampleObject is a sample as answers show it, with its label; nil for none.
-func sampleObject(d *registry.Dataset, s *registry.Sample, l *registry.Label) registry.Object {
-	label := json.RawMessage("null")
-	if l != nil {
-		label = l.Object(d, s).Append(nil)
-	}
-	return append(s.Object(d), registry.Member{Name: "label", Value: label})
-}
-
 func (a *API) sample(r *request) (answer, error) {
-	sampleID, err := registry.ParseUUID(r.PathValue("sample"))
+	sampleID, err := r.id("sample")
 	if err != nil {
 		return answer{}, err
 	}
@@ -79,29 +69,29 @@ func (a *API) sample(r *request) (answer, error) {
 	// Clients put a second question mark between two parameters.
 	labelset, _, _ := strings.Cut(r.URL.Query().Get("labelset"), "?")
 	if labelset == "" {
-		return ok(sampleObject(d, s, nil)), nil
+		return ok(s.Shown(d, nil)), nil
 	}
 	_, _, l, err := a.store.Label(r.Context(), r.caller.ID, sampleID, labelset)
-	if errors.Is(err, webhook.ErrNotFound) {
-		l, err = nil, nil
+	switch {
+	case err == nil:
+		return ok(s.Shown(d, l.Object(d, s).Append(nil))), nil
+	case errors.Is(err, webhook.ErrNotFound):
+		return ok(s.Shown(d, nil)), nil
+	default:
+		return answer{}, err
 	}
-	return ok(sampleObject(d, s, l)), err
 }
 
 func (a *API) createSample(r *request) (answer, error) {
-	sent, err := r.fields()
+	fields, err := r.create()
 	if err != nil {
 		return answer{}, a.wrong(r, err)
-	}
-	fields, wrong := registry.Create(registry.SampleFields, sent)
-	if len(wrong) > 0 {
-		return answer{}, a.wrong(r, wrong)
 	}
 	d, s, err := a.store.CreateSample(r.Context(), r.caller, r.dataset(), fields)
 	if err != nil {
 		return answer{}, err
 	}
-	return created(sampleObject(d, s, nil)), nil
+	return created(s.Shown(d, nil)), nil
 }
 
 func (a *API) createSamples(r *request) (answer, error) {
@@ -116,7 +106,7 @@ func (a *API) createSamples(r *request) (answer, error) {
 	items := make([]registry.Fields, len(sent))
 	for i := range sent {
 		var wrong webhook.Invalid
-		if items[i], wrong = registry.Create(registry.SampleFields, sent[i]); len(wrong) > 0 {
+		if items[i], wrong = registry.Create(r.op.body, sent[i]); len(wrong) > 0 {
 			return answer{}, a.wrong(r, wrong)
 		}
 	}
@@ -128,11 +118,11 @@ func (a *API) createSamples(r *request) (answer, error) {
 }
 
 func (a *API) updateSample(r *request) (answer, error) {
-	sampleID, err := registry.ParseUUID(r.PathValue("sample"))
+	sampleID, err := r.id("sample")
 	if err != nil {
 		return answer{}, err
 	}
-	patch, err := r.patch(registry.SampleFields)
+	patch, err := r.patch()
 	if err != nil {
 		return answer{}, a.wrongSample(r, sampleID, registry.SampleRole(patch), err)
 	}
@@ -140,58 +130,31 @@ func (a *API) updateSample(r *request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return ok(sampleObject(d, s, nil)), nil
+	return ok(s.Shown(d, nil)), nil
 }
 
 func (a *API) deleteSample(r *request) (answer, error) {
-	sampleID, err := registry.ParseUUID(r.PathValue("sample"))
+	sampleID, err := r.id("sample")
 	if err != nil {
 		return answer{}, err
 	}
 	return noContent, a.store.DeleteSample(r.Context(), r.caller.ID, sampleID)
 }
 
-// maxBulkDelete is how many samples one call may delete.
-const maxBulkDelete = 1000
-
+// deleteSamples deletes those that are named. A malformed id names nothing.
 func (a *API) deleteSamples(r *request) (answer, error) {
-	ids, err := r.uuids()
+	fields, err := r.create()
 	if err != nil {
 		return answer{}, a.wrong(r, err)
 	}
-	n, err := a.store.DeleteSamples(r.Context(), r.caller.ID, r.dataset(), ids)
-	return answer{status: http.StatusOK, body: append(strconv.AppendInt([]byte(`{"deleted_count":`), n, 10), '}')}, err
-}
-
-// uuids reads the ids of a bulk delete. A malformed one names nothing, and is
-// left out.
-func (r *request) uuids() ([]webhook.ID, error) {
-	sent, err := r.fields()
-	if err != nil {
-		return nil, err
-	}
-	var wrong webhook.Invalid
-	var texts []json.RawMessage
-	switch raw := sent["uuids"]; {
-	case raw == nil:
-		wrong.Add("uuids", "This field is required.")
-	case json.Unmarshal(raw, &texts) != nil:
-		wrong.Add("uuids", "Expected a list of uuids.")
-	case len(texts) == 0 || len(texts) > maxBulkDelete:
-		wrong.Add("uuids", "Give 1 to 1000 uuids.")
-	}
 	var ids []webhook.ID
-	for _, raw := range texts {
-		var text string
-		if json.Unmarshal(raw, &text) != nil {
-			wrong.Add("uuids", "Expected a list of uuids.")
-			break
-		}
+	for _, text := range fields.Strings("uuids") {
 		if id, err := registry.ParseUUID(text); err == nil {
 			ids = append(ids, id)
 		}
 	}
-	return ids, wrong.Err()
+	n, err := a.store.DeleteSamples(r.Context(), r.caller.ID, r.dataset(), ids)
+	return answer{status: http.StatusOK, body: append(strconv.AppendInt([]byte(`{"deleted_count":`), n, 10), '}')}, err
 }
 
 // The bounds of a page.

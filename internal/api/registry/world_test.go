@@ -82,6 +82,7 @@ func (w *world) send(req *http.Request) (int, string) {
 	if res.StatusCode == http.StatusNoContent && len(b) > 0 || len(b) > 0 && !json.Valid(b) {
 		w.t.Errorf("%s %s: %d with %q", req.Method, req.URL.Path, res.StatusCode, b)
 	}
+	document.Answer(w.t, req.Method, req.URL.EscapedPath(), res.StatusCode, res.Header.Get("Content-Type"), b)
 	return res.StatusCode, string(b)
 }
 

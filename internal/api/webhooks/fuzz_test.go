@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -47,7 +48,7 @@ func FuzzRequests(f *testing.F) {
 		op := &api.operations[which%uint(len(api.operations))]
 		method, path, _ := strings.Cut(op.route, " ")
 		path = strings.ReplaceAll(path, "{app}", "a")
-		path = pathParameter.ReplaceAllLiteralString(path, url.PathEscape(ref))
+		path = anyParameter.ReplaceAllLiteralString(path, url.PathEscape(ref))
 		req := httptest.NewRequestWithContext(t.Context(), method, "/", bytes.NewReader(body))
 		target, err := url.ParseRequestURI(Prefix + path)
 		if err != nil {
@@ -72,3 +73,6 @@ func FuzzRequests(f *testing.F) {
 		}
 	})
 }
+
+// anyParameter is a parameter in a path.
+var anyParameter = regexp.MustCompile(`\{[a-z]+\}`)

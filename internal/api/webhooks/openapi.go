@@ -2,12 +2,13 @@ package webhooks
 
 import (
 	"encoding/json"
+	"fanfare/internal/openapi"
 	"fanfare/internal/webhook"
+	"maps"
 	"net/http"
 	"reflect"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -20,46 +21,22 @@ type jsonObject = map[string]any
 // openAPI writes the document.
 func (a *API) openAPI() []byte {
 	d := documenter{schemas: jsonObject{}}
-	paths := jsonObject{}
+	doc := openapi.Document{
+		Title: "Fanfare", Text: "Sends webhooks: signed, retried, in order of nobody's mistakes. Speaks the API of the Svix client libraries.",
+		Scheme: "bearer", Security: jsonObject{"type": "http", "scheme": "bearer"},
+		PathParameters: parameterDocs, Refusals: map[int]openapi.Content{}, Schemas: d.schemas,
+	}
 	for i := range a.operations {
-		op := &a.operations[i]
-		method, path, _ := strings.Cut(op.route, " ")
-		item, ok := paths[Prefix+path].(jsonObject)
-		if !ok {
-			item = jsonObject{}
-			paths[Prefix+path] = item
-		}
-		item[strings.ToLower(method)] = d.operation(op, path)
+		doc.Operations = append(doc.Operations, d.operation(&a.operations[i]))
 	}
-	responses := jsonObject{}
 	for status, out := range documentedRefusals {
-		responses[responseName(status)] = d.response(status, out)
+		doc.Refusals[status] = d.content(out)
 	}
-	doc, err := json.MarshalIndent(jsonObject{
-		"openapi": "3.1.0",
-		"info": jsonObject{
-			"title": "Fanfare", "version": "1",
-			"description": "Sends webhooks: signed, retried, in order of nobody's mistakes. Speaks the API of the Svix client libraries.",
-			"license":     jsonObject{"name": "Apache-2.0", "identifier": "Apache-2.0"},
-		},
-		"paths":    paths,
-		"security": []any{jsonObject{"bearer": []any{}}},
-		"components": jsonObject{
-			"schemas":         d.schemas,
-			"responses":       responses,
-			"securitySchemes": jsonObject{"bearer": jsonObject{"type": "http", "scheme": "bearer"}},
-		},
-	}, "", "  ")
-	if err != nil {
-		panic(err) // everything in it has a JSON form
-	}
-	return append(doc, '\n')
+	return doc.Append(nil)
 }
 
 // documenter collects the forms of answers.
 type documenter struct{ schemas jsonObject }
-
-var pathParameter = regexp.MustCompile(`\{([a-z]+)\}`)
 
 var parameterDocs = map[string]string{
 	"app": "The application, by id or uid.", "ep": "The endpoint, by id or uid.", "msg": "The message, by id or eventId.",
@@ -72,51 +49,37 @@ var accessDocs = map[access]string{
 	forApplication: "Needs a token of the environment or of the application.",
 }
 
-func (d *documenter) operation(op *operation, path string) jsonObject {
+func (d *documenter) operation(op *operation) openapi.Operation {
 	tag, _, _ := strings.Cut(op.id, ".")
-	o := jsonObject{
-		"operationId": "v1." + op.id, "summary": op.summary, "tags": []any{tag},
-		"description": strings.TrimSpace(op.doc + "\n\n" + accessDocs[op.access] + capabilityDoc(op.can)),
-		"responses":   d.responses(op),
-	}
-	var parameters []any
-	for _, m := range pathParameter.FindAllStringSubmatch(path, -1) {
-		parameters = append(parameters, jsonObject{
-			"name": m[1], "in": "path", "required": true, "description": parameterDocs[m[1]], "schema": jsonObject{"type": "string"},
-		})
+	o := openapi.Operation{
+		Route: routeOf(op), ID: "v1." + op.id, Tag: tag, Summary: op.summary,
+		Text:               strings.TrimSpace(op.doc + "\n\n" + accessDocs[op.access] + capabilityDoc(op.can)),
+		Answers:            d.answers(op),
+		WithoutCredentials: op.access == anybody,
 	}
 	for i := range op.query {
 		f := &op.query[i]
-		parameter := jsonObject{"name": f.name, "in": "query", "description": f.doc, "schema": d.field(f)}
-		if f.kind == texts {
-			parameter["style"], parameter["explode"] = "form", false
-		}
-		parameters = append(parameters, parameter)
+		o.Parameters = append(o.Parameters, openapi.Parameter{Name: f.name, Text: f.doc, Schema: d.field(f), Commas: f.kind == texts})
 	}
 	if strings.HasPrefix(op.route, http.MethodPost) && op.access != anybody {
-		parameters = append(parameters, jsonObject{
-			"name": "idempotency-key", "in": "header", "schema": jsonObject{"type": "string"},
-			"description": "A request that is repeated with its key is done once.",
+		o.Parameters = append(o.Parameters, openapi.Parameter{
+			Name: "idempotency-key", Header: true, Schema: jsonObject{"type": "string"},
+			Text: "A request that is repeated with its key is done once.",
 		})
-	}
-	if parameters != nil {
-		o["parameters"] = parameters
 	}
 	switch {
 	case op.raw:
 		const example = `{"specversion":"1.0","id":"42","source":"/billing","type":"invoice.paid","data":{"invoice":"in_42"}}`
 		event := d.object(cloudEventFields)
-		o["requestBody"] = jsonObject{"required": true, "content": jsonObject{
-			structured: jsonObject{"schema": event, "example": json.RawMessage(example)},
-			batched:    jsonObject{"schema": jsonObject{"type": "array", "items": event}, "example": json.RawMessage("[" + example + "]")},
-		}}
+		o.Body = openapi.Content{
+			structured: {Schema: event, Example: json.RawMessage(example)},
+			batched:    {Schema: jsonObject{"type": "array", "items": event}, Example: json.RawMessage("[" + example + "]")},
+		}
 	case op.body != nil:
-		o["requestBody"] = jsonObject{"required": requires(op.body), "content": jsonObject{"application/json": jsonObject{
-			"schema": d.object(op.body), "example": json.RawMessage(op.example),
-		}}}
+		o.Body, o.BodyMayBeLeftOut = openapi.JSON(d.object(op.body), json.RawMessage(op.example)), !requires(op.body)
 	}
-	if op.access == anybody {
-		o["security"] = []any{}
+	if op.access != anybody {
+		o.Refusals = slices.Collect(maps.Keys(documentedRefusals))
 	}
 	return o
 }
@@ -128,35 +91,25 @@ func capabilityDoc(c webhook.Capability) string {
 	return " The latter must have the capability " + string(c) + "."
 }
 
-func (d *documenter) responses(op *operation) jsonObject {
-	all := jsonObject{}
-	all[strconv.Itoa(op.status)] = d.response(op.status, op.out)
+func (d *documenter) answers(op *operation) map[int]openapi.Content {
+	all := map[int]openapi.Content{op.status: d.content(op.out)}
 	if op.raw { // an event by itself, or a list of them
-		all[strconv.Itoa(op.status)] = jsonObject{"description": http.StatusText(op.status), "content": jsonObject{"application/json": jsonObject{
-			"schema": jsonObject{"anyOf": []any{d.form(reflect.TypeOf(op.out)), d.form(reflect.TypeFor[batchOut]())}}, "example": op.out,
-		}}}
+		either := jsonObject{"anyOf": []any{d.form(reflect.TypeOf(op.out)), d.form(reflect.TypeFor[batchOut]())}}
+		all[op.status] = openapi.JSON(either, op.out)
 	}
 	for status, out := range op.otherwise {
-		all[strconv.Itoa(status)] = d.response(status, out)
-	}
-	if op.access == anybody {
-		return all
-	}
-	for status := range documentedRefusals {
-		all[strconv.Itoa(status)] = jsonObject{"$ref": "#/components/responses/" + responseName(status)}
+		all[status] = d.content(out)
 	}
 	return all
 }
 
-func (d *documenter) response(status int, out any) jsonObject {
-	r := jsonObject{"description": http.StatusText(status)}
-	if out != nil {
-		r["content"] = jsonObject{"application/json": jsonObject{"schema": d.form(reflect.TypeOf(out)), "example": out}}
+// content is the body of an answer like out; nil is none.
+func (d *documenter) content(out any) openapi.Content {
+	if out == nil {
+		return nil
 	}
-	return r
+	return openapi.JSON(d.form(reflect.TypeOf(out)), out)
 }
-
-func responseName(status int) string { return strings.ReplaceAll(http.StatusText(status), " ", "") }
 
 // documentedRefusals are examples of what an operation may answer instead.
 var documentedRefusals = map[int]any{
@@ -294,7 +247,7 @@ func (d *documenter) form(t reflect.Type) jsonObject {
 	switch {
 	case t == reflect.TypeFor[time.Time]():
 		return jsonObject{"type": "string", "format": "date-time"}
-	case t == reflect.TypeFor[json.RawMessage]():
+	case t == reflect.TypeFor[json.RawMessage](), t == reflect.TypeFor[webhook.Filter]():
 		return jsonObject{"type": "object"}
 	}
 	switch t.Kind() { //nolint:exhaustive // answers have no other kinds
@@ -328,7 +281,7 @@ func (d *documenter) form(t reflect.Type) jsonObject {
 
 func (d *documenter) structure(t reflect.Type) jsonObject {
 	name := schemaName(t)
-	ref := jsonObject{"$ref": "#/components/schemas/" + name}
+	ref := openapi.Ref(name)
 	if _, done := d.schemas[name]; done {
 		return ref
 	}

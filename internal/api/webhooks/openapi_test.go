@@ -1,91 +1,31 @@
 package webhooks
 
 import (
-	"bytes"
 	"encoding/json"
-	"fanfare/internal/store/storetest"
-	"os"
-	"strings"
+	"fanfare/internal/openapitest"
+	"slices"
 	"testing"
-
-	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-const documentFile = "../../../docs/openapi/webhooks.json"
-
-func newAPI(t *testing.T) *API {
-	t.Helper()
-	return New(storetest.Open(t, storetest.SQLite(t)), storetest.Log(t), Config{})
-}
+// document is the document, against which every answer of the tests is held.
+var document = openapitest.Of(func() []byte { return New(nil, nil, Config{}).document() })
 
 func TestTheDocumentInTheRepositoryIsTheOneServed(t *testing.T) {
-	served := newAPI(t).document()
-	if os.Getenv("FANFARE_UPDATE") == "1" {
-		if err := os.WriteFile(documentFile, served, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	kept, err := os.ReadFile(documentFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(kept, served) {
-		t.Error("docs/openapi/webhooks.json is old: make openapi writes it anew")
-	}
+	document.Kept(t, "../../../docs/openapi/webhooks.json")
 }
 
-// TestExamplesFitTheirSchemas holds each example of the document against the
-// schema that stands beside it, and each example of a body against the reader.
+func TestTheDocumentHasEveryRouteAndNoOther(t *testing.T) {
+	served := slices.DeleteFunc(New(nil, nil, Config{}).router.Routes(), func(route string) bool {
+		return route == "GET "+Prefix+"/openapi.json" || slices.Contains(notServed, route)
+	})
+	document.Routes(t, served)
+}
+
+// TestExamplesFitTheirSchemas holds the examples of bodies against the reader,
+// too.
 func TestExamplesFitTheirSchemas(t *testing.T) {
-	api := newAPI(t)
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(api.document()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	compiler := jsonschema.NewCompiler()
-	compiler.DefaultDraft(jsonschema.Draft2020)
-	if err := compiler.AddResource("doc.json", doc); err != nil {
-		t.Fatal(err)
-	}
-	checked := 0
-	var walk func(v any, pointer string)
-	walk = func(v any, pointer string) {
-		switch v := v.(type) {
-		case map[string]any:
-			if ref, ok := v["$ref"].(string); ok {
-				at := doc
-				for name := range strings.SplitSeq(strings.TrimPrefix(ref, "#/"), "/") {
-					at, _ = at.(map[string]any)[name]
-				}
-				if target, ok := at.(map[string]any); !ok || target["$ref"] != nil {
-					t.Errorf("%s leads to nothing: %s", pointer, ref)
-				}
-			}
-			example, hasExample := v["example"]
-			if _, hasSchema := v["schema"]; hasSchema && hasExample {
-				schema, err := compiler.Compile("doc.json#" + pointer + "/schema")
-				if err != nil {
-					t.Errorf("%s: %v", pointer, err)
-					return
-				}
-				if err := schema.Validate(example); err != nil {
-					t.Errorf("%s: %v", pointer, err)
-				}
-				checked++
-			}
-			for name, member := range v {
-				if name != "example" {
-					walk(member, pointer+"/"+strings.NewReplacer("~", "~0", "/", "~1").Replace(name))
-				}
-			}
-		case []any:
-			// Examples stand in no list.
-		}
-	}
-	walk(doc, "")
-	if checked < 70 {
-		t.Errorf("only %d examples", checked)
-	}
+	document.Examples(t, 70)
+	api := New(nil, nil, Config{})
 	for i := range api.operations {
 		op := &api.operations[i]
 		if op.body == nil {

@@ -189,6 +189,7 @@ func (w *world) send(req *http.Request) reply {
 	case res.StatusCode != http.StatusNoContent && req.Method != http.MethodHead && !json.Valid(b):
 		w.t.Errorf("%s %s: %d with %q, which is no JSON", req.Method, req.URL, res.StatusCode, b)
 	}
+	document.Answer(w.t, req.Method, req.URL.EscapedPath(), res.StatusCode, res.Header.Get("Content-Type"), b)
 	return reply{res.StatusCode, res.Header, string(bytes.TrimSpace(b))}
 }
 

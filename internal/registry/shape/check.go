@@ -12,163 +12,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"iter"
-	"slices"
 	"strconv"
 	"strings"
 )
-
-// check reports whether a decoded value has a form. Numbers are json.Number.
-type check func(v any) bool
-
-// member is one member of an object.
-type member struct {
-	name           string
-	form           check
-	absent, isNull bool // whether it may be so
-}
-
-func req(name string, form check) member { return member{name: name, form: form} }
-
-func opt(name string, form check) member {
-	return member{name: name, form: form, absent: true, isNull: true}
-}
-
-func may(name string, form check) member { return member{name: name, form: form, absent: true} }
-
-// obj is an object with these members, and any others.
-func obj(members ...member) check {
-	return func(v any) bool {
-		o, ok := v.(map[string]any)
-		if !ok {
-			return false
-		}
-		for _, m := range members {
-			value, there := o[m.name]
-			switch {
-			case !there:
-				if !m.absent {
-					return false
-				}
-			case value == nil:
-				if !m.isNull {
-					return false
-				}
-			case !m.form(value):
-				return false
-			}
-		}
-		return true
-	}
-}
-
-// both is an object that has two forms at a time.
-func both(a, b check) check { return func(v any) bool { return a(v) && b(v) } }
-
-// either has at least one of several forms.
-func either(forms ...check) check {
-	return func(v any) bool {
-		for _, form := range forms {
-			if form(v) {
-				return true
-			}
-		}
-		return false
-	}
-}
-
-func list(form check) check {
-	return func(v any) bool {
-		if flat, ok := v.(numbers); ok {
-			return flat.each(func(n json.Number) bool { return form(n) })
-		}
-		l, ok := v.([]any)
-		if !ok {
-			return false
-		}
-		for _, value := range l {
-			if !form(value) {
-				return false
-			}
-		}
-		return true
-	}
-}
-
-// between is a list of so many.
-func between(least, most int, form check) check {
-	return func(v any) bool {
-		if flat, ok := v.(numbers); ok {
-			v = flat.all()
-		}
-		l, ok := v.([]any)
-		return ok && len(l) >= least && len(l) <= most && list(form)(v)
-	}
-}
-
-// mapping is an object whose values all have a form.
-func mapping(form check) check {
-	return func(v any) bool {
-		o, ok := v.(map[string]any)
-		if !ok {
-			return false
-		}
-		for _, value := range o {
-			if !form(value) {
-				return false
-			}
-		}
-		return true
-	}
-}
-
-func orNull(form check) check { return func(v any) bool { return v == nil || form(v) } }
-
-func str(v any) bool {
-	_, ok := v.(string)
-	return ok
-}
-
-func boolean(v any) bool {
-	_, ok := v.(bool)
-	return ok
-}
-
-func num(v any) bool {
-	n, ok := v.(json.Number)
-	if !ok {
-		return false
-	}
-	_, err := n.Float64()
-	return err == nil // readers keep numbers as floats, which have a range
-}
-
-// integer is a whole number, however written: 1.0 passes, 1.5 does not.
-func integer(v any) bool {
-	n, ok := v.(json.Number)
-	if !ok {
-		return false
-	}
-	if _, err := strconv.ParseInt(string(n), 10, 64); err == nil {
-		return true
-	}
-	f, err := n.Float64()
-	return err == nil && f == float64(int64(f)) && f > -1<<63 && f < 1<<63
-}
-
-func oneOf(words ...string) check {
-	return func(v any) bool {
-		s, ok := v.(string)
-		if !ok {
-			return false
-		}
-		return slices.Contains(words, s)
-	}
-}
-
-func emptyList(v any) bool {
-	l, ok := v.([]any)
-	return ok && len(l) == 0
-}
 
 // maxDepth bounds how deep values nest; readers recurse.
 const maxDepth = 100
@@ -407,17 +253,11 @@ func tooDeep(raw []byte) bool {
 	return false
 }
 
-// fits reports whether raw is null or has a form.
-func fits(raw json.RawMessage, form check) bool {
-	v, ok := decode(raw)
-	return ok && (v == nil || form(v))
-}
-
 // Object reports whether raw is a JSON object that nests no deeper than
 // readers go.
 func Object(raw json.RawMessage) bool {
 	v, ok := decode(raw)
-	return ok && obj()(v)
+	return ok && obj().fits(v)
 }
 
 // Equal reports whether two values mean the same: the order of members and the

@@ -4,10 +4,62 @@ import (
 	"bytes"
 	"encoding/json"
 	"reflect"
+	"strings"
 	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
 const pcd = `{"pcd":{"url":"https://a/b.pcd","type":"pcd"}}`
+
+// holds checks that a value has a form or not, and that the form's schema says
+// the same.
+func holds(t *testing.T, form Form, raw string, want bool) {
+	t.Helper()
+	if got := form.Fits(json.RawMessage(raw)); got != want {
+		t.Errorf("%s: fits is %v", raw, got)
+	}
+	value, err := jsonschema.UnmarshalJSON(strings.NewReader(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = schemas(t)[form.Schema()["$ref"].(string)].Validate(value) //nolint:forcetypeassert // all of these have a name
+	if got := value == nil || err == nil; got != want && !unsaid[raw] {
+		t.Errorf("%s: its schema says %v: %v", raw, got, err)
+	}
+}
+
+// unsaid is what is refused for a reason that a schema cannot give.
+var unsaid = map[string]bool{hugeNumber: true, deep: true}
+
+const hugeNumber = `{"pcd":{"url":"x","type":"pcd"},"default_z":1e999}`
+
+var deep = `{"image":{"url":"x"},"more":` + nested(200) + `}`
+
+// schemas are those of the parts, by reference.
+func schemas(t *testing.T) map[string]*jsonschema.Schema {
+	t.Helper()
+	raw, err := json.Marshal(map[string]any{"components": map[string]any{"schemas": Parts()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("https://schema.invalid/", document); err != nil {
+		t.Fatal(err)
+	}
+	compiled := map[string]*jsonschema.Schema{}
+	for name := range Parts() {
+		ref := "#/components/schemas/" + name
+		if compiled[ref], err = c.Compile("https://schema.invalid/" + ref); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return compiled
+}
 
 func TestSampleAttributes(t *testing.T) {
 	for _, test := range []struct {
@@ -39,13 +91,11 @@ func TestSampleAttributes(t *testing.T) {
 		{"a row that is not whole", `{"pcd":{"url":"x","type":"pcd"},"images":[{"row":1.5}]}`, false},
 		{"a pose without a heading", `{"pcd":{"url":"x","type":"pcd"},"ego_pose":{"position":{"x":0,"y":0,"z":0}}}`, false},
 		{"a sensor without a name", `{"sensors":[{"task_type":"image-vector-sequence","attributes":{"frames":[]}}]}`, false},
-		{"a number no float holds", `{"pcd":{"url":"x","type":"pcd"},"default_z":1e999}`, false},
-		{"an endless nesting", `{"image":{"url":"x"},"more":` + nested(200) + `}`, false},
+		{"a number no float holds", hugeNumber, false},
+		{"an endless nesting", deep, false},
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
-			if got := SampleAttributes(json.RawMessage(test.raw)); got != test.want {
-				t.Errorf("got %v", got)
-			}
+			holds(t, SampleAttributes, test.raw, test.want)
 		})
 	}
 }
@@ -77,9 +127,7 @@ func TestTaskAttributes(t *testing.T) {
 		{"a list", `[]`, false},
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
-			if got := TaskAttributes(json.RawMessage(test.raw)); got != test.want {
-				t.Errorf("got %v", got)
-			}
+			holds(t, TaskAttributes, test.raw, test.want)
 		})
 	}
 }
@@ -106,9 +154,7 @@ func TestLabelAttributes(t *testing.T) {
 		{"a category that is not whole", `{"annotations":[{"id":1,"category_id":1.5,"type":"bbox","points":[]}]}`, false},
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
-			if got := LabelAttributes(json.RawMessage(test.raw)); got != test.want {
-				t.Errorf("got %v", got)
-			}
+			holds(t, LabelAttributes, test.raw, test.want)
 		})
 	}
 }
@@ -125,9 +171,7 @@ func TestAnchor(t *testing.T) {
 		`{}`:                           false,
 		`[]`:                           false,
 	} {
-		if got := Anchor(json.RawMessage(raw)); got != want {
-			t.Errorf("%s: got %v", raw, got)
-		}
+		holds(t, Anchor, raw, want)
 	}
 }
 
@@ -166,7 +210,7 @@ func FuzzAValueEqualsItselfWrittenAnew(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		_, _, _, _ = SampleAttributes(raw), TaskAttributes(raw), LabelAttributes(raw), Anchor(raw)
+		_, _, _, _ = SampleAttributes.Fits(raw), TaskAttributes.Fits(raw), LabelAttributes.Fits(raw), Anchor.Fits(raw)
 		v, ok := decode(raw)
 		if !ok || !json.Valid(raw) {
 			return
@@ -249,7 +293,7 @@ func BenchmarkALabelWithMillionsOfPoints(b *testing.B) {
 	b.SetBytes(int64(len(raw)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if !LabelAttributes(raw) {
+		if !LabelAttributes.Fits(raw) {
 			b.Fatal("refused")
 		}
 	}
