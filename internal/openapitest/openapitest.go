@@ -116,7 +116,9 @@ func (d *Document) Examples(t *testing.T, atLeast int) {
 		}
 		example, hasExample := o["example"]
 		if _, hasSchema := o["schema"]; hasSchema && hasExample {
-			d.fits(t, pointer+"/schema", example)
+			if problem := d.misfit(pointer+"/schema", example); problem != "" {
+				t.Error(problem)
+			}
 			examples++
 		}
 		for name, member := range o {
@@ -136,9 +138,16 @@ func (d *Document) Examples(t *testing.T, atLeast int) {
 func (d *Document) Answer(t *testing.T, method, path string, status int, contentType string, body []byte) {
 	t.Helper()
 	d.load(t)
+	if problem := d.problem(method, path, status, contentType, body); problem != "" {
+		t.Errorf("%s %s answers %d: %s", method, path, status, problem)
+	}
+}
+
+// problem says where an answer is not what the document says, or "".
+func (d *Document) problem(method, path string, status int, contentType string, body []byte) string {
 	template := d.template(method, path)
 	if template == "" {
-		return
+		return ""
 	}
 	pointer := "/paths/" + escape(template) + "/" + strings.ToLower(method) + "/responses/" + fmt.Sprint(status)
 	response := d.at("#" + pointer)
@@ -147,28 +156,24 @@ func (d *Document) Answer(t *testing.T, method, path string, status int, content
 		response = d.at(ref)
 	}
 	content, hasContent := response["content"].(object)
+	kind, _, _ := mime.ParseMediaType(contentType)
 	switch {
 	case response == nil:
-		t.Errorf("%s %s may not answer %d: %s", method, template, status, body)
+		return fmt.Sprintf("the document knows no such status; the body is %s", body)
 	case !hasContent && len(body) > 0:
-		t.Errorf("%s %s: %d has no body in the document: %s", method, template, status, body)
+		return fmt.Sprintf("in the document it has no body; it is %s", body)
 	case !hasContent || content["*/*"] != nil:
-	default:
-		kind, _, err := mime.ParseMediaType(contentType)
-		if err != nil || content[kind] == nil {
-			t.Errorf("%s %s: %d with %q", method, template, status, contentType)
-			return
-		}
-		if kind != "application/json" {
-			return
-		}
-		value, err := jsonschema.UnmarshalJSON(bytes.NewReader(body))
-		if err != nil {
-			t.Errorf("%s %s: %d with what is no JSON: %s", method, template, status, body)
-			return
-		}
-		d.fits(t, pointer+"/content/"+escape(kind)+"/schema", value)
+		return ""
+	case content[kind] == nil:
+		return fmt.Sprintf("the document knows no %q", contentType)
+	case kind != "application/json":
+		return ""
 	}
+	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(body))
+	if err != nil {
+		return fmt.Sprintf("%v: %s", err, body)
+	}
+	return d.misfit(pointer+"/content/"+escape(kind)+"/schema", value)
 }
 
 // template is the path of the document that matches, the one with the fewest
@@ -192,23 +197,23 @@ func matches(template, segments []string) bool {
 	})
 }
 
-// fits checks a value against the schema at a place of the document.
-func (d *Document) fits(t *testing.T, pointer string, value any) {
-	t.Helper()
+// misfit says how a value does not fit the schema at a place of the document,
+// or "".
+func (d *Document) misfit(pointer string, value any) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	schema, ok := d.compiled[pointer]
 	if !ok {
 		var err error
 		if schema, err = d.compiler.Compile(base + "#" + pointer); err != nil {
-			t.Errorf("%s: %v", pointer, err)
-			return
+			return err.Error()
 		}
 		d.compiled[pointer] = schema
 	}
 	if err := schema.Validate(value); err != nil {
-		t.Errorf("%s: %v", pointer, err)
+		return err.Error()
 	}
+	return ""
 }
 
 // at is what a reference leads to; nil for nothing.
