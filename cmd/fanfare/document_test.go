@@ -22,16 +22,14 @@ func TestTheDocumentOfTheSenderIsTrue(t *testing.T) {
 	in := install(t, storetest.SQLite(t), nil)
 	in.start()
 	words := strings.Fields(run(t, "", in.with("token", "create", "-env", "document")...))
-	bearer := "Bearer " + words[len(words)-1]
-	call := func(method, path, body string) string {
-		t.Helper()
-		return told(t, in.url+"/api/v1", bearer, method, path, body, "id")
-	}
-	app := call("POST", "/app", `{"name":"Acme"}`)
-	endpoint := call("POST", "/app/"+app+"/endpoint", `{"url":"http://127.0.0.1:1/"}`)
-	operational := call("POST", "/operational-webhook/endpoint", `{"url":"http://127.0.0.1:1/"}`)
+	c := caller{t, in.url + "/api/v1", "Bearer " + words[len(words)-1]}
+	app := c.told("id", "POST", "/app", `{"name":"Acme"}`)
+	endpoint := c.told("id", "POST", "/app/"+app+"/endpoint", `{"url":"http://127.0.0.1:1/"}`)
+	operational := c.told("id", "POST", "/operational-webhook/endpoint", `{"url":"http://127.0.0.1:1/"}`)
+	message := c.told("id", "POST", "/app/"+app+"/msg", `{"eventType":"a","payload":{}}`)
+	task := c.told("id", "PUT", "/stats/usage/event-types", "")
 	judge(t, in, document{
-		name: "webhooks", at: "/api/v1/openapi.json", authorization: bearer,
+		name: "webhooks", at: "/api/v1/openapi.json", authorization: c.authorization,
 		settings: fmt.Sprintf(`
 [parameters]
 "path.app" = %q
@@ -45,7 +43,7 @@ func TestTheDocumentOfTheSenderIsTrue(t *testing.T) {
 [[operations]]
 include-path-regex = "operational-webhook"
 parameters = { "path.ep" = %[5]q }
-`, app, endpoint, call("POST", "/app/"+app+"/msg", `{"eventType":"a","payload":{}}`), call("PUT", "/stats/usage/event-types", ""), operational),
+`, app, endpoint, message, task, operational),
 		kept: `(application|endpoint|event-type)\.delete`,
 	})
 }
@@ -57,20 +55,16 @@ func TestTheDocumentOfTheRegistryIsTrue(t *testing.T) {
 	run(t, "", in.with("member", "add", "Acme", "jane", "-admin")...)
 	run(t, password+"\n", in.with("account", "create", "bert", "-password-stdin")...)
 	in.start()
-	key := "APIKey " + in.keys["jane"]
-	call := func(method, path, body string) string {
-		t.Helper()
-		return told(t, in.url, key, method, path, body, "uuid")
-	}
-	told(t, in.url, key, "PATCH", "/user", `{"webhooks_enabled":true}`, "username")
-	told(t, in.url, key, "POST", "/user/datasets", `{"name":"flowers"}`, "name")
-	told(t, in.url, key, "POST", "/datasets/jane/flowers/collaborators", `{"user":"bert"}`, "role")
-	sample := call("POST", "/datasets/jane/flowers/samples", `{"name":"rose.png","attributes":null}`)
-	told(t, in.url, key, "PUT", "/labels/"+sample+"/ground-truth", `{"attributes":null}`, "labelset")
-	issue := call("POST", "/samples/"+sample+"/issues", `{"description":"The stem is not labelled."}`)
-	call("POST", "/datasets/jane/flowers/releases", `{"name":"v1.0"}`)
+	c := caller{t, in.url, "APIKey " + in.keys["jane"]}
+	c.told("username", "PATCH", "/user", `{"webhooks_enabled":true}`)
+	c.told("name", "POST", "/user/datasets", `{"name":"flowers"}`)
+	c.told("role", "POST", "/datasets/jane/flowers/collaborators", `{"user":"bert"}`)
+	sample := c.told("uuid", "POST", "/datasets/jane/flowers/samples", `{"name":"rose.png","attributes":null}`)
+	c.told("labelset", "PUT", "/labels/"+sample+"/ground-truth", `{"attributes":null}`)
+	issue := c.told("uuid", "POST", "/samples/"+sample+"/issues", `{"description":"The stem is not labelled."}`)
+	c.told("uuid", "POST", "/datasets/jane/flowers/releases", `{"name":"v1.0"}`)
 	judge(t, in, document{
-		name: "registry", at: "/openapi.json", authorization: key,
+		name: "registry", at: "/openapi.json", authorization: c.authorization,
 		settings: fmt.Sprintf(`
 [parameters]
 "path.user" = "bert"
@@ -128,24 +122,30 @@ func judge(t *testing.T, in *installation, d document) {
 	}
 }
 
+// caller makes calls that prepare a node.
+type caller struct {
+	t                 *testing.T
+	at, authorization string
+}
+
 // told makes a call and returns what the answer says of something.
-func told(t *testing.T, at, authorization, method, path, body, what string) string {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, at+path, strings.NewReader(body))
+func (c caller) told(what, method, path, body string) string {
+	c.t.Helper()
+	req, err := http.NewRequestWithContext(c.t.Context(), method, c.at+path, strings.NewReader(body))
 	if err != nil {
-		t.Fatal(err)
+		c.t.Fatal(err)
 	}
-	req.Header.Set("Authorization", authorization)
+	req.Header.Set("Authorization", c.authorization)
 	res, err := http.DefaultTransport.RoundTrip(req)
 	if err != nil {
-		t.Fatal(err)
+		c.t.Fatal(err)
 	}
 	defer res.Body.Close()
 	var answer map[string]any
 	err = json.NewDecoder(res.Body).Decode(&answer)
 	said, _ := answer[what].(string)
 	if err != nil || said == "" {
-		t.Fatalf("%s %s: %d %v (%v)", method, path, res.StatusCode, answer, err)
+		c.t.Fatalf("%s %s: %d %v (%v)", method, path, res.StatusCode, answer, err)
 	}
 	return said
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"fanfare/internal/store/storetest"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -14,14 +15,12 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"fanfare/internal/store/storetest"
 )
 
 // sdks is where the official SDKs lie; `make interop` puts them there.
 func sdks(t *testing.T) string {
 	t.Helper()
-	dir := os.Getenv("FANFARE_INTEROP") //nolint:forbidigo // a switch of these tests alone
+	dir := os.Getenv("FANFARE_INTEROP")
 	if dir == "" {
 		t.Fatal("FANFARE_INTEROP is not set: run make interop")
 	}

@@ -2,6 +2,7 @@ package portal
 
 import (
 	"context"
+	"fanfare/internal/store"
 	"fanfare/internal/store/storetest"
 	"fanfare/internal/webhook"
 	"io"
@@ -61,7 +62,12 @@ func newGallery(t *testing.T, cfg Config) *site {
 				}
 			}
 			w.record(made.ID, func(r *webhook.Record) { r.Ends, r.StatusCode = webhook.Succeeded, 204 })
-			w.event = webhook.MessageID.Format(m.ID)
+			w.failure = "/webhooks/jane/events/" + w.event + "/attempts/" + w.attempt
+			calls, err := w.store.AttemptsOfMessage(ctx, jane.Application, m.ID, store.AttemptFilter{}, store.Page{Limit: 1})
+			if err != nil || len(calls) != 1 {
+				t.Fatalf("%d calls, %v", len(calls), err)
+			}
+			w.event, w.attempt = webhook.MessageID.Format(m.ID), webhook.AttemptID.Format(calls[0].ID)
 		}
 	}
 	return w
@@ -102,6 +108,7 @@ func (w *site) shots() []shot {
 		{"docs-search", "", "/docs/search?q=habits"},
 		{"docs-search-nothing", "", "/docs/search?q=zzz"},
 		{"not-found", "jane", "/webhooks/jane/endpoints/nothing"},
+		{"attempt-failed", "jane", w.failure},
 	}
 	for _, page := range w.pagesOfTheGuide() {
 		list = append(list, shot{"docs-" + page, "jane", "/docs/" + page})

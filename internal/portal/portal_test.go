@@ -29,7 +29,9 @@ type site struct {
 	endpoint, event string
 	key             string
 	attempt, task   string
-	secret          string
+	// failure is the path of an attempt that failed, in a gallery.
+	failure string
+	secret  string
 }
 
 func newSite(t *testing.T, cfg Config) *site {
