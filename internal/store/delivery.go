@@ -34,8 +34,12 @@ func laneOf(d *webhook.Delivery) int64 {
 	}
 }
 
-// lease is when a claim made now ends, on the database's clock.
+// lease is when a claim made now ends, on the database's clock: at no time for
+// the one node of a SQLite file, which releases all claims when it starts.
 func (s *Store) lease() string {
+	if s.dialect.name == sqliteDialect.name && s.cfg.Exclusive {
+		return "0"
+	}
 	return fmt.Sprintf("%s + %d", s.dialect.clock, s.cfg.Lease.Microseconds())
 }
 

@@ -71,7 +71,7 @@ func (t *tx) recordAll(records []*webhook.Record) error {
 // holds its claim.
 const (
 	endOne = `
-		DELETE FROM delivery WHERE message_id = $1 AND endpoint_id = $2 AND replay = $3 AND claim = $4 AND owner IS NOT NULL`
+		DELETE FROM delivery WHERE message_id = ? AND endpoint_id = ? AND replay = ? AND claim = ? AND owner IS NOT NULL`
 	postponeOne = `
 		UPDATE delivery SET owner = NULL, lane = 1, due_at = $5, attempts = $6, calls = $7, held_since = $8
 		WHERE message_id = $1 AND endpoint_id = $2 AND replay = $3 AND claim = $4 AND owner IS NOT NULL`

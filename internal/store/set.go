@@ -26,7 +26,8 @@ func newSet(table string, columns ...string) *set {
 		}
 		name, kind, _ := strings.Cut(c, " ")
 		s.kinds = append(s.kinds, kind)
-		names, places = append(names, name), append(places, fmt.Sprintf("$%d", len(s.kinds)))
+		// Without a number: SQLite would look up each place by its name, each time.
+		names, places = append(names, name), append(places, "?")
 		arrays = append(arrays, fmt.Sprintf("CAST($%d AS %s[])", len(s.kinds), kind))
 	}
 	into := "INSERT INTO " + table + " (" + strings.Join(names, ", ") + ")"

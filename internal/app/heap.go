@@ -1,0 +1,42 @@
+package app
+
+import (
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+)
+
+// smallHeap is up to how many bytes the heap may grow before it is collected,
+// whatever little of it is in use: a node at work keeps a few MiB and throws
+// away a hundred each second, of which the collector would otherwise make a
+// tenth of its work.
+const smallHeap = 48 << 20
+
+// RelaxGC lets the heap of the process grow to 48 MiB between collections, and to
+// twice what is in use beyond that, as ever. Where GOGC says something else, the
+// operator has decided.
+func RelaxGC() {
+	const unset = 100
+	if was := debug.SetGCPercent(unset); was != unset {
+		debug.SetGCPercent(was)
+		return
+	}
+	afterGC(&sentinel{})
+}
+
+// sentinel is something that each collection finds unused.
+type sentinel struct{ _ [64]byte }
+
+// afterGC sets what the next collection waits for, after this one and each that
+// follows: a finalizer runs once the collector has found its object unused.
+func afterGC(s *sentinel) {
+	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/stack:bytes"}, {Name: "/gc/scan/globals:bytes"}}
+	metrics.Read(sample)
+	live, others := sample[0].Value.Uint64(), sample[1].Value.Uint64()+sample[2].Value.Uint64()
+	percent := 100
+	if live < smallHeap/2 {
+		percent = max(percent, int(100*(smallHeap-live)/max(1<<20, live+others)))
+	}
+	debug.SetGCPercent(percent)
+	runtime.SetFinalizer(s, afterGC)
+}
