@@ -112,7 +112,7 @@ func (c *core) lane(endpoint webhook.ID) *lane {
 // reserve keeps a place for one delivery that is about to be stored.
 func (c *core) reserve(e *webhook.Endpoint, now time.Time) bool {
 	l := c.lane(e.ID)
-	if c.draining || c.held >= c.limits.Held || c.bytes >= c.limits.Bytes || l.room() < 1 ||
+	if c.draining || c.held >= c.limits.Held || c.bytes >= c.limits.Bytes || l.share(c.limits.Held-c.held, c.limits.Bytes-c.bytes) < 1 ||
 		!l.breaker.OpenUntil.IsZero() || !l.due[firsts].IsZero() || e.Paused {
 		// What cannot be sent soon, or would overtake what waits, goes to the
 		// queue.
@@ -377,7 +377,7 @@ func (c *core) feed(now time.Time) {
 		if !l.wantsClaim(now) || l.claiming || c.draining {
 			continue
 		}
-		limit := max(0, min(l.room(), c.limits.Held-c.held))
+		limit := max(0, min(l.share(c.limits.Held-c.held, c.limits.Bytes-c.bytes), c.limits.Held-c.held))
 		limit = min(limit, l.fit(c.limits.Bytes-c.bytes))
 		if at := l.dueNow(now); at.IsZero() || at.After(now) {
 			limit = 0 // it is about the endpoint alone

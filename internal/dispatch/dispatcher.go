@@ -19,8 +19,9 @@ type Queue interface {
 	Claim(ctx context.Context, endpoint webhook.ID, limit int, retriesOnly bool) (webhook.Claimed, error)
 	// Unclaim gives deliveries back unsent.
 	Unclaim(ctx context.Context, jobs []webhook.Job) error
-	// Record stores an attempt and what follows from it.
-	Record(ctx context.Context, r *webhook.Record) error
+	// Record stores an attempt and what follows from it, and calls done once
+	// that is durable or has failed; done does not block.
+	Record(r *webhook.Record, done func(error))
 	// ReleaseExpired frees what dead nodes held.
 	ReleaseExpired(ctx context.Context) (int64, error)
 }
@@ -162,9 +163,13 @@ func (d *Dispatcher) step(f func(*core, time.Time)) {
 	defer d.mu.Unlock()
 	now := time.Now()
 	f(d.core, now)
-	todo := d.core.take(now)
+	d.act(d.core.take(now))
+}
+
+// act does what the core asks for; mu is held.
+func (d *Dispatcher) act(todo actions) {
 	for _, c := range todo.calls {
-		d.spawn(func() { d.deliver(d.life, c) })
+		d.spawn(func() { d.deliver(c) })
 	}
 	for _, q := range todo.claims {
 		d.spawn(func() { d.claim(d.life, q) })
@@ -196,6 +201,11 @@ func (d *Dispatcher) spawn(f func()) {
 func (d *Dispatcher) exit() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.left()
+}
+
+// left notes that a piece of work is done; mu is held.
+func (d *Dispatcher) left() {
 	d.active--
 	if d.active == 0 && d.idle != nil {
 		close(d.idle)
@@ -247,52 +257,73 @@ func (d *Dispatcher) claim(ctx context.Context, q claim) {
 func (d *Dispatcher) unclaim(ctx context.Context, jobs []webhook.Job) {
 	for len(jobs) > 0 {
 		n := min(len(jobs), 1000)
-		d.persist(ctx, func() error { return d.queue.Unclaim(ctx, jobs[:n]) }, "unclaim", "deliveries", n)
+		again := func() error { return d.queue.Unclaim(ctx, jobs[:n]) }
+		d.persist(ctx, again(), again, "unclaim", "deliveries", n)
 		jobs = jobs[n:]
 	}
 }
 
-// persist does what must reach the database until it has, or the dispatcher has
-// to stop: then the end of the lease, or the next start, frees what it is about.
-// It reports whether it was done.
-func (d *Dispatcher) persist(ctx context.Context, do func() error, what string, about ...any) bool {
-	wait := 50 * time.Millisecond
-	for {
-		err := do()
-		if err == nil {
-			return true
-		}
+// persist does again what has failed with err, which must reach the database,
+// until it has, or the dispatcher has to stop: then the end of the lease, or the
+// next start, frees what it is about. It reports whether it was done.
+func (d *Dispatcher) persist(ctx context.Context, err error, again func() error, what string, about ...any) bool {
+	for wait := 50 * time.Millisecond; err != nil; wait = min(2*wait, 5*time.Second) {
 		d.log.ErrorContext(ctx, "database", append([]any{"doing", what, "error", err}, about...)...)
 		select {
 		case <-ctx.Done():
 			return false
 		case <-time.After(wait):
-			wait = min(2*wait, 5*time.Second)
+			err = again()
+		}
+	}
+	return true
+}
+
+// deliver makes a call and has its outcome recorded, and goes on with the next
+// call that the end of this one makes room for: a goroutine that is at work
+// already costs less than a new one.
+func (d *Dispatcher) deliver(c call) {
+	for more := true; more; {
+		a, retryAfter, send := d.unsendable(&c)
+		if send {
+			a, retryAfter = d.caller.Call(d.life, c.to, &c.job)
+		}
+		a.Application, a.DeliveryKey, a.Number = c.job.Application, c.job.DeliveryKey, c.job.Calls+1
+		job := c.job
+		giveBack := a.Outcome == webhook.NotSent && a.Ends == webhook.Pending
+		var r *webhook.Record
+		if !giveBack {
+			record := d.cfg.Rules.Decide(&job.Delivery, a, retryAfter, time.Now(), d.cfg.Dice())
+			r = &record
+			r.Healed = r.Ends == webhook.Succeeded && c.to != nil && !c.to.FailingSince.IsZero()
+		}
+		c, more = d.ended(&job, &a, retryAfter)
+		if giveBack {
+			d.unclaim(d.life, []webhook.Job{job})
+			d.recorded(&job)
+		} else {
+			d.record(&job, r)
 		}
 	}
 }
 
-// deliver makes one call and records what came of it.
-func (d *Dispatcher) deliver(ctx context.Context, c call) {
-	a, retryAfter, send := d.unsendable(&c)
-	if send {
-		a, retryAfter = d.caller.Call(ctx, c.to, &c.job)
+// ended tells the core of the end of a call, and returns the call to go on
+// with, if any. What becomes of the outcome is one more piece of work.
+func (d *Dispatcher) ended(j *webhook.Job, a *webhook.Attempt, retryAfter time.Duration) (next call, more bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := time.Now()
+	d.core.ended(j, a.Outcome, a.Timings.Total, now)
+	if a.Outcome == webhook.Busy {
+		d.core.quiet(j.Endpoint, now.Add(min(retryAfter, d.cfg.Rules.RetryAfterCap)), now)
 	}
-	a.Application, a.DeliveryKey, a.Number = c.job.Application, c.job.DeliveryKey, c.job.Calls+1
-	d.step(func(core *core, now time.Time) {
-		core.ended(&c.job, a.Outcome, a.Timings.Total, now)
-		if a.Outcome == webhook.Busy {
-			core.quiet(c.job.Endpoint, now.Add(min(retryAfter, d.cfg.Rules.RetryAfterCap)), now)
-		}
-	})
-	if a.Outcome == webhook.NotSent && a.Ends == webhook.Pending {
-		d.unclaim(ctx, []webhook.Job{c.job})
-	} else {
-		r := d.cfg.Rules.Decide(&c.job.Delivery, a, retryAfter, time.Now(), d.cfg.Dice())
-		r.Healed = r.Ends == webhook.Succeeded && c.to != nil && !c.to.FailingSince.IsZero()
-		d.record(ctx, &r)
+	todo := d.core.take(now)
+	if len(todo.calls) > 0 && !d.stopped {
+		next, more, todo.calls = todo.calls[0], true, todo.calls[1:]
 	}
-	d.step(func(core *core, _ time.Time) { core.recorded(&c.job) })
+	d.act(todo)
+	d.active++
+	return next, more
 }
 
 // unsendable decides what must not be sent: to an endpoint that is off, without
@@ -320,11 +351,40 @@ func (d *Dispatcher) unsendable(c *call) (a webhook.Attempt, retryAfter time.Dur
 
 // record stores r, for as long as it takes: a delivery that was made and not
 // recorded would be made again.
-func (d *Dispatcher) record(ctx context.Context, r *webhook.Record) {
-	if d.persist(ctx, func() error { return d.queue.Record(ctx, r) }, "record",
+func (d *Dispatcher) record(j *webhook.Job, r *webhook.Record) {
+	d.queue.Record(r, func(err error) {
+		if err != nil {
+			go d.recordAgain(j, r, err)
+			return
+		}
+		d.cfg.Observe(r)
+		d.recorded(j)
+	})
+}
+
+func (d *Dispatcher) recordAgain(j *webhook.Job, r *webhook.Record, err error) {
+	again := func() error {
+		answer := make(chan error, 1)
+		d.queue.Record(r, func(err error) { answer <- err })
+		return <-answer
+	}
+	if d.persist(d.life, err, again, "record",
 		"message", webhook.MessageID.Format(r.Message), "endpoint", webhook.EndpointID.Format(r.Endpoint)) {
 		d.cfg.Observe(r)
 	}
+	d.recorded(j)
+}
+
+// recorded notes that nothing of a delivery is left in memory, which may make
+// room for others.
+func (d *Dispatcher) recorded(j *webhook.Job) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.core.recorded(j)
+	if d.core.hungry.len() > 0 {
+		d.act(d.core.take(time.Now()))
+	}
+	d.left()
 }
 
 // InFlight is how many calls are being made, and how many deliveries are held

@@ -70,6 +70,20 @@ func (l *lane) held() int { return l.ready[firsts].len() + l.ready[retries].len(
 // room is how many more deliveries the lane may hold.
 func (l *lane) room() int { return l.depth() - l.held() - l.reserved }
 
+// fewest is what a lane may hold however little room the others leave.
+const fewest = 64
+
+// share is how many more deliveries the lane may hold where so many places and
+// bytes are left for all lanes: a quarter of what is left, so that who takes
+// much leaves something for those who come later.
+func (l *lane) share(places, bytes int) int {
+	places /= 4
+	if l.payload > 0 {
+		places = min(places, bytes/4/l.payload)
+	}
+	return min(l.room(), max(places, fewest)-l.held()-l.reserved)
+}
+
 // throttledDepth is for how many seconds a throttled lane may hold what it
 // sends, which must be less than its claims last.
 const throttledDepth = 10

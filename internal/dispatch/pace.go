@@ -34,9 +34,11 @@ const (
 	// the queue is looked into.
 	paceWindow = 100 * time.Millisecond
 	depthTime  = 500 * time.Millisecond
-	// eagerDepth is what an endpoint may have held for it that has not failed:
-	// room for a burst.
-	eagerDepth = 64
+	// An endpoint that has not failed may have more held for it, since what
+	// goes through the queue costs half as much again: what it takes within
+	// eagerTime, which is far less than a claim lasts, and room for a burst.
+	eagerTime  = 5 * time.Second
+	eagerDepth = 256
 	// paceMemory is for how long a pace is kept when there is nothing to send.
 	paceMemory = 10 * time.Second
 )
@@ -61,7 +63,7 @@ func (p pace) parallel() int { return max(1, int(p.limit)) }
 func (p pace) depth() int {
 	depth := max(2*p.parallel(), int(p.rate*depthTime.Seconds()))
 	if p.eager {
-		depth = max(depth, eagerDepth)
+		depth = max(depth, eagerDepth, int(p.rate*eagerTime.Seconds()))
 	}
 	return max(2, min(depth, p.held))
 }

@@ -86,7 +86,7 @@ func (w *site) record(endpoint webhook.ID, change func(*webhook.Record)) {
 		r.RequestHead, r.ResponseHead = []byte("Content-Type: application/json\nWebhook-Id: msg_1\n"), []byte("Server: example\n")
 		r.Timings = webhook.Timings{DNS: 2 * time.Millisecond, Connect: 9 * time.Millisecond, TLS: 21 * time.Millisecond, FirstByte: 40 * time.Millisecond, Total: 75 * time.Millisecond}
 		change(&r)
-		if err := w.store.Record(w.t.Context(), &r); err != nil {
+		if err := storetest.Record(w.store, &r); err != nil {
 			w.t.Fatal(err)
 		}
 	}

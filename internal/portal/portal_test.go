@@ -93,7 +93,7 @@ func (w *site) failed(e *webhook.Endpoint) string {
 		RequestHead: []byte("Content-Type: application/json\n"), ResponseHead: []byte("Date: today\n"), Response: []byte("it's broken"),
 		Timings: webhook.Timings{DNS: time.Millisecond, Connect: 2 * time.Millisecond, FirstByte: 30 * time.Millisecond, Total: 34 * time.Millisecond},
 	}}
-	if err := w.store.Record(w.t.Context(), &r); err != nil {
+	if err := storetest.Record(w.store, &r); err != nil {
 		w.t.Fatal(err)
 	}
 	made, err := w.store.AttemptsOfEndpoint(w.t.Context(), j.Application, e.ID, store.AttemptFilter{}, store.Page{Limit: 1})

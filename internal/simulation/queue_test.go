@@ -3,6 +3,7 @@ package simulation_test
 import (
 	"context"
 	"errors"
+	"fanfare/internal/store/storetest"
 	"fanfare/internal/webhook"
 	"fmt"
 	"time"
@@ -84,18 +85,20 @@ func (q *queue) Unclaim(ctx context.Context, jobs []webhook.Job) error {
 }
 
 // Record implements dispatch.Queue.
-func (q *queue) Record(ctx context.Context, r *webhook.Record) error {
+func (q *queue) Record(r *webhook.Record, done func(error)) {
 	m, e := q.w.messageOf(r.Message), q.w.endpointOf(r.Endpoint)
 	c := q.w.net.byTag(string(r.Response))
-	return q.do(fmt.Sprintf("record of %s at e%d", m, e), func() error {
-		asked := time.Now()
-		err := q.store.Record(ctx, r)
-		if err == nil && !q.gone() {
-			q.w.recorded(c, r, asked)
-			q.w.logf("node %d records %s at e%d: outcome %d, ends %v", q.number, m, e, r.Outcome, r.Ends)
-		}
-		return err
-	})
+	go func() {
+		done(q.do(fmt.Sprintf("record of %s at e%d", m, e), func() error {
+			asked := time.Now()
+			err := storetest.Record(q.store, r)
+			if err == nil && !q.gone() {
+				q.w.recorded(c, r, asked)
+				q.w.logf("node %d records %s at e%d: outcome %d, ends %v", q.number, m, e, r.Outcome, r.Ends)
+			}
+			return err
+		}))
+	}()
 }
 
 // recorded notes that the outcome of a call, of none if nil, is durable.

@@ -25,15 +25,19 @@ func (*instant) Changed(webhook.ID)             {}
 
 func (d *instant) Send(jobs []webhook.Job) {
 	for _, j := range jobs {
-		d.done.Go(func() {
-			r := webhook.Record{Claim: j.Claim, Calls: 1}
+		d.done.Add(1)
+		go func() {
+			r := &webhook.Record{Claim: j.Claim, Calls: 1}
 			r.Application, r.DeliveryKey, r.Number = j.Application, j.DeliveryKey, 1
 			r.URL, r.StartedAt, r.StatusCode, r.Ends = "https://example.com/", time.Now(), 204, webhook.Succeeded
 			r.RequestHead, r.ResponseHead = []byte(strings.Repeat("x", 300)), []byte(strings.Repeat("x", 100))
-			if err := d.s.Record(context.Background(), &r); err != nil {
-				panic(err)
-			}
-		})
+			d.s.Record(r, func(err error) {
+				if err != nil {
+					panic(err)
+				}
+				d.done.Done()
+			})
+		}()
 	}
 }
 

@@ -119,7 +119,7 @@ func (f *fixture) record(t *testing.T, j webhook.Job, change func(*webhook.Recor
 	r.Application, r.DeliveryKey, r.Number = j.Application, j.DeliveryKey, j.Calls+1
 	r.URL, r.StartedAt, r.StatusCode = j.To.URL, time.Now(), 200
 	change(&r)
-	if err := f.Record(t.Context(), &r); err != nil {
+	if err := storetest.Record(f.Store, &r); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -3,8 +3,10 @@ package store
 import (
 	"context"
 	"fanfare/internal/webhook"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // group commits what callers bring in batches: while one batch is being
@@ -14,15 +16,27 @@ import (
 // A batch that fails as a whole is taken apart in halves until the item that
 // breaks it stands alone, so that it harms no neighbour.
 type group[T any] struct {
-	queue chan *item[T]
-	// heavy is for what takes long by itself.
-	heavy chan *item[T]
-	max   int
-	wg    sync.WaitGroup
+	max int
+	wg  sync.WaitGroup
 
-	mu     sync.RWMutex
-	closed bool
+	mu   sync.Mutex
+	work sync.Cond
+	// light is what somebody waits for; heavy is what takes as long as a batch
+	// by itself; patient is what nobody waits for, and first for since when.
+	light, heavy, patient []*item[T]
+	first                 time.Time
+	// heavyNext says whose turn it is when both wait.
+	heavyNext bool
+	closed    bool
 }
+
+// What nobody waits for gives way to what somebody waits for, until so much of
+// it has gathered, or it has waited so long: a commit that comes often writes the
+// same pages again and again, and each row that shares one makes all cheaper.
+const (
+	patientMost = 64
+	patientFor  = 5 * time.Millisecond
+)
 
 // commit brings a batch through and returns an answer for each item, or one
 // error for the batch, of which then nothing was done.
@@ -30,7 +44,8 @@ type commit[T any] func([]T) ([]error, error)
 
 type item[T any] struct {
 	value T
-	done  chan error
+	// done takes the answer; it must not block.
+	done func(error)
 	// state says who decides about the item: the committer once it has taken
 	// it, the caller once it has given it up.
 	state atomic.Int32
@@ -45,7 +60,8 @@ const (
 
 // newGroup starts a committer for each of the functions given.
 func newGroup[T any](maxBatch int, committers ...commit[T]) *group[T] {
-	g := &group[T]{queue: make(chan *item[T], 4*maxBatch), heavy: make(chan *item[T], 4*maxBatch), max: maxBatch}
+	g := &group[T]{max: maxBatch}
+	g.work.L = &g.mu
 	for _, c := range committers {
 		g.wg.Go(func() { g.run(c) })
 	}
@@ -56,94 +72,104 @@ func newGroup[T any](maxBatch int, committers ...commit[T]) *group[T] {
 // has taken v, nothing is done; after that the answer is waited for, so that
 // the outcome is always known and nothing that v refers to is touched once do
 // has returned.
-func (g *group[T]) do(ctx context.Context, v T) error { return g.put(ctx, g.queue, v) }
+func (g *group[T]) do(ctx context.Context, v T) error { return g.put(ctx, &g.light, v) }
 
 // doHeavy is do for what takes as long as a batch by itself.
-func (g *group[T]) doHeavy(ctx context.Context, v T) error { return g.put(ctx, g.heavy, v) }
+func (g *group[T]) doHeavy(ctx context.Context, v T) error { return g.put(ctx, &g.heavy, v) }
 
-func (g *group[T]) put(ctx context.Context, queue chan<- *item[T], v T) error {
-	it := &item[T]{value: v, done: make(chan error, 1)}
-	g.mu.RLock()
-	if g.closed {
-		g.mu.RUnlock()
-		return webhook.ErrUnavailable
-	}
+func (g *group[T]) put(ctx context.Context, queue *[]*item[T], v T) error {
+	answer := make(chan error, 1)
+	it := &item[T]{value: v, done: func(err error) { answer <- err }}
+	g.enqueue(queue, it)
 	select {
-	case queue <- it:
-		g.mu.RUnlock()
-	case <-ctx.Done():
-		g.mu.RUnlock()
-		return context.Cause(ctx)
-	}
-	select {
-	case err := <-it.done:
+	case err := <-answer:
 		return err
 	case <-ctx.Done():
 		if it.state.CompareAndSwap(queued, givenUp) {
 			return context.Cause(ctx)
 		}
-		return <-it.done
+		return <-answer
 	}
+}
+
+// later is do for a caller who does not wait: done is called once v is
+// committed or refused, by the committer, whom it must not hold up.
+func (g *group[T]) later(v T, done func(error)) {
+	g.enqueue(&g.patient, &item[T]{value: v, done: done})
+}
+
+func (g *group[T]) enqueue(queue *[]*item[T], it *item[T]) {
+	g.mu.Lock()
+	if g.closed {
+		g.mu.Unlock()
+		it.done(webhook.ErrUnavailable)
+		return
+	}
+	if queue == &g.patient && len(g.patient) == 0 {
+		g.first = time.Now()
+	}
+	*queue = append(*queue, it)
+	g.mu.Unlock()
+	g.work.Signal()
 }
 
 // close refuses new work, finishes what is queued and waits for it.
 func (g *group[T]) close() {
 	g.mu.Lock()
-	if !g.closed {
-		g.closed = true
-		close(g.queue)
-		close(g.heavy)
-	}
+	g.closed = true
 	g.mu.Unlock()
+	g.work.Broadcast()
 	g.wg.Wait()
 }
 
-// run commits batches of what is light, and between two of them one that is
-// heavy, alone, so that a stream of imports delays a message by one slice.
+// run commits batches until the group is closed.
 func (g *group[T]) run(c commit[T]) {
 	batch := make([]*item[T], 0, g.max)
-	take := func(it *item[T]) {
+	for more := true; more; {
+		batch, more = g.next(batch[:0])
+		if len(batch) > 0 {
+			settle(c, batch)
+			clear(batch)
+		}
+	}
+}
+
+// next waits for work and takes a batch of it: what is light, and between two
+// such batches one that is heavy, alone, so that a stream of imports delays a
+// message by one slice. There is no more once the group is closed and empty.
+func (g *group[T]) next(batch []*item[T]) (taken []*item[T], more bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for len(g.light)+len(g.heavy)+len(g.patient) == 0 {
+		if g.closed {
+			return batch, false
+		}
+		g.work.Wait()
+	}
+	if len(g.heavy) > 0 && (g.heavyNext || len(g.light)+len(g.patient) == 0) {
+		g.heavyNext = false
+		return take(batch, &g.heavy, 1), true
+	}
+	g.heavyNext = true
+	batch = take(batch, &g.light, g.max)
+	if len(batch) == 0 || len(g.patient) >= patientMost || time.Since(g.first) >= patientFor {
+		batch = take(batch, &g.patient, g.max-len(batch))
+		g.first = time.Now()
+	}
+	return batch, true
+}
+
+// take moves up to n items from a queue into a batch, but for those that were
+// given up.
+func take[T any](batch []*item[T], queue *[]*item[T], n int) []*item[T] {
+	n = min(n, len(*queue))
+	for _, it := range (*queue)[:n] {
 		if it.state.CompareAndSwap(queued, taken) {
 			batch = append(batch, it)
 		}
 	}
-	commit := func() {
-		if len(batch) > 0 {
-			settle(c, batch)
-			batch = batch[:0]
-		}
-	}
-	light, heavy := g.queue, g.heavy
-	for light != nil || heavy != nil {
-		select {
-		case it, ok := <-light:
-			if !ok {
-				light = nil
-				continue
-			}
-			take(it)
-		case it, ok := <-heavy:
-			if !ok {
-				heavy = nil
-				continue
-			}
-			take(it)
-			commit()
-		}
-		for more := light != nil; more && len(batch) < g.max; {
-			select {
-			case it, ok := <-light:
-				if more = ok; ok {
-					take(it)
-				} else {
-					light = nil
-				}
-			default:
-				more = false
-			}
-		}
-		commit()
-	}
+	*queue = slices.Delete(*queue, 0, n)
+	return batch
 }
 
 func settle[T any](c commit[T], batch []*item[T]) {
@@ -155,10 +181,10 @@ func settle[T any](c commit[T], batch []*item[T]) {
 	switch {
 	case err == nil:
 		for i, it := range batch {
-			it.done <- answers[i]
+			it.done(answers[i])
 		}
 	case len(batch) == 1:
-		batch[0].done <- err
+		batch[0].done(err)
 	default:
 		settle(c, batch[:len(batch)/2])
 		settle(c, batch[len(batch)/2:])

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // TestACallerWhoGoesAwayLeavesNothingBehind has a caller give up before and
@@ -81,4 +83,62 @@ func TestWhatIsHeavyTakesTurnsWithWhatIsLight(t *testing.T) {
 			t.Errorf("%d of 9 were committed: %v", n, batches)
 		}
 	})
+}
+
+// TestWhatNobodyWaitsForGivesWay has it wait beside what somebody waits for,
+// until there is enough of it, or it has waited long enough; alone it waits for
+// nothing.
+func TestWhatNobodyWaitsForGivesWay(t *testing.T) {
+	for name, c := range map[string]struct {
+		patient int
+		after   time.Duration
+		light   int
+		want    int // how many of the first batch nobody waits for
+	}{
+		"alone":                            {patient: 1, want: 1},
+		"beside others":                    {patient: 3, light: 1, want: 0},
+		"beside others, once it is enough": {patient: patientMost, light: 1, want: patientMost},
+		"beside others, after a while":     {patient: 3, after: patientFor, light: 1, want: 3},
+		"never more than fits":             {patient: 200, light: 60, want: 40},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				goOn := make(chan struct{})
+				var batches [][]int
+				g := newGroup(100, func(batch []int) ([]error, error) {
+					<-goOn
+					batches = append(batches, batch)
+					return make([]error, len(batch)), nil
+				})
+				var answered atomic.Int32
+				answer := func(err error) {
+					if answered.Add(1); err != nil {
+						t.Error(err)
+					}
+				}
+				g.later(0, answer) // is being committed while the others come
+				synctest.Wait()
+				for range c.patient {
+					g.later(1, answer)
+				}
+				time.Sleep(c.after)
+				for range c.light {
+					go func() { answer(g.do(context.Background(), 2)) }()
+				}
+				synctest.Wait()
+				close(goOn)
+				g.close()
+				synctest.Wait()
+				got := 0
+				for _, v := range batches[1] {
+					if v == 1 {
+						got++
+					}
+				}
+				if got != c.want || answered.Load() != int32(1+c.patient+c.light) {
+					t.Errorf("%d in the first batch, want %d; %d answered; batches: %v", got, c.want, answered.Load(), batches)
+				}
+			})
+		})
+	}
 }

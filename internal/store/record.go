@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"database/sql"
 	"errors"
 	"fanfare/internal/webhook"
@@ -11,14 +10,12 @@ import (
 )
 
 // Record stores an attempt and what follows from it for its delivery and its
-// endpoint. When the claim has been lost meanwhile (the delivery was canceled,
+// endpoint, and calls done once that is durable or has failed; done must not
+// block. When the claim has been lost meanwhile (the delivery was canceled,
 // succeeded by a replay, or claimed by another node), the attempt is kept as
 // evidence and changes nothing.
-func (s *Store) Record(ctx context.Context, r *webhook.Record) error {
-	if err := s.committers.records.do(ctx, work{record: r}); err != nil {
-		return fmt.Errorf("record attempt %d of %s: %w", r.Number, webhook.MessageID.Format(r.Message), err)
-	}
-	return nil
+func (s *Store) Record(r *webhook.Record, done func(error)) {
+	s.committers.records.later(work{record: r}, done)
 }
 
 // recordAll stores what came of calls, in sets.

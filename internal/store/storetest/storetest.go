@@ -6,6 +6,7 @@ import (
 	"fanfare/internal/auth"
 	"fanfare/internal/pgtest"
 	"fanfare/internal/store"
+	"fanfare/internal/webhook"
 	"log/slog"
 	"path/filepath"
 	"testing"
@@ -53,4 +54,11 @@ func Sealer(t testing.TB) *auth.Sealer {
 // Log writes to the output of the test.
 func Log(t testing.TB) *slog.Logger {
 	return slog.New(slog.NewTextHandler(t.Output(), nil))
+}
+
+// Record stores what came of a call, and returns once that is durable.
+func Record(s *store.Store, r *webhook.Record) error {
+	answer := make(chan error, 1)
+	s.Record(r, func(err error) { answer <- err })
+	return <-answer
 }
