@@ -15,7 +15,6 @@ import (
 )
 
 func serve(ctx context.Context, c *cli, in *input) error {
-	app.RelaxGC()
 	node, err := app.Open(ctx, in.cfg, logger(in.cfg, c.err), currentVersion())
 	if err != nil {
 		return err

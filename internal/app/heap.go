@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"sync"
 )
 
 // smallHeap is up to how many bytes the heap may grow before it is collected,
@@ -12,17 +13,17 @@ import (
 // tenth of its work.
 const smallHeap = 48 << 20
 
-// RelaxGC lets the heap of the process grow to 48 MiB between collections, and to
-// twice what is in use beyond that, as ever. Where GOGC says something else, the
-// operator has decided.
-func RelaxGC() {
+// relaxGC lets the heap of the process grow to smallHeap between collections,
+// and to twice what is in use beyond that, as ever. Where GOGC says something
+// else, the operator has decided.
+var relaxGC = sync.OnceFunc(func() {
 	const unset = 100
 	if was := debug.SetGCPercent(unset); was != unset {
 		debug.SetGCPercent(was)
 		return
 	}
 	afterGC(&sentinel{})
-}
+})
 
 // sentinel is something that each collection finds unused.
 type sentinel struct{ _ [64]byte }

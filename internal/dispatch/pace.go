@@ -38,7 +38,7 @@ const (
 	// goes through the queue costs half as much again: what it takes within
 	// eagerTime, which is far less than a claim lasts, and room for a burst.
 	eagerTime  = 5 * time.Second
-	eagerDepth = 256
+	eagerDepth = 1024
 	// paceMemory is for how long a pace is kept when there is nothing to send.
 	paceMemory = 10 * time.Second
 )
