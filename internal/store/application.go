@@ -17,6 +17,8 @@ type application struct {
 	endpoints []*webhook.Endpoint
 	// checked is the newest revision at which version was the current one.
 	checked atomic.Int64
+	// spread is to how many endpoints the last message went.
+	spread atomic.Int32
 }
 
 // appCache remembers configurations as of their version. Whoever reads one

@@ -44,6 +44,8 @@ type commit[T any] func([]T) ([]error, error)
 
 type item[T any] struct {
 	value T
+	// rows is about how many rows it writes.
+	rows int
 	// done takes the answer; it must not block.
 	done func(error)
 	// state says who decides about the item: the committer once it has taken
@@ -71,15 +73,15 @@ func newGroup[T any](maxBatch int, committers ...commit[T]) *group[T] {
 // do waits until v is committed, or refused. When ctx ends before a committer
 // has taken v, nothing is done; after that the answer is waited for, so that
 // the outcome is always known and nothing that v refers to is touched once do
-// has returned.
-func (g *group[T]) do(ctx context.Context, v T) error { return g.put(ctx, &g.light, v) }
+// has returned. rows is about how many rows v writes.
+func (g *group[T]) do(ctx context.Context, v T, rows int) error { return g.put(ctx, &g.light, v, rows) }
 
 // doHeavy is do for what takes as long as a batch by itself.
-func (g *group[T]) doHeavy(ctx context.Context, v T) error { return g.put(ctx, &g.heavy, v) }
+func (g *group[T]) doHeavy(ctx context.Context, v T) error { return g.put(ctx, &g.heavy, v, 1) }
 
-func (g *group[T]) put(ctx context.Context, queue *[]*item[T], v T) error {
+func (g *group[T]) put(ctx context.Context, queue *[]*item[T], v T, rows int) error {
 	answer := make(chan error, 1)
-	it := &item[T]{value: v, done: func(err error) { answer <- err }}
+	it := &item[T]{value: v, rows: rows, done: func(err error) { answer <- err }}
 	g.enqueue(queue, it)
 	select {
 	case err := <-answer:
@@ -95,7 +97,7 @@ func (g *group[T]) put(ctx context.Context, queue *[]*item[T], v T) error {
 // later is do for a caller who does not wait: done is called once v is
 // committed or refused, by the committer, whom it must not hold up.
 func (g *group[T]) later(v T, done func(error)) {
-	g.enqueue(&g.patient, &item[T]{value: v, done: done})
+	g.enqueue(&g.patient, &item[T]{value: v, rows: 1, done: done})
 }
 
 func (g *group[T]) enqueue(queue *[]*item[T], it *item[T]) {
@@ -151,21 +153,29 @@ func (g *group[T]) next(batch []*item[T]) (taken []*item[T], more bool) {
 		return take(batch, &g.heavy, 1), true
 	}
 	g.heavyNext = true
-	batch = take(batch, &g.light, g.max)
-	if len(batch) == 0 || len(g.patient) >= patientMost || time.Since(g.first) >= patientFor {
-		batch = take(batch, &g.patient, g.max-len(batch))
+	// Half of a full batch each: what is taken in must not outrun what is done.
+	most := g.max
+	due := len(g.patient) >= patientMost || len(g.patient) > 0 && time.Since(g.first) >= patientFor
+	if due {
+		most -= min(g.max/2, len(g.patient))
+	}
+	batch = take(batch, &g.light, most)
+	if due || len(batch) == 0 {
+		batch = take(batch, &g.patient, max(g.max/2, g.max-len(batch)))
 		g.first = time.Now()
 	}
 	return batch, true
 }
 
-// take moves up to n items from a queue into a batch, but for those that were
-// given up.
-func take[T any](batch []*item[T], queue *[]*item[T], n int) []*item[T] {
-	n = min(n, len(*queue))
-	for _, it := range (*queue)[:n] {
+// take moves items from a queue into a batch, those first that have waited
+// longest: one in any case, and more up to so many rows. Those that were given
+// up are left out.
+func take[T any](batch []*item[T], queue *[]*item[T], rows int) []*item[T] {
+	n := 0
+	for ; n < len(*queue) && (n == 0 || (*queue)[n].rows <= rows); n++ {
+		it := (*queue)[n]
 		if it.state.CompareAndSwap(queued, taken) {
-			batch = append(batch, it)
+			batch, rows = append(batch, it), rows-it.rows
 		}
 	}
 	*queue = slices.Delete(*queue, 0, n)

@@ -24,9 +24,9 @@ func TestACallerWhoGoesAwayLeavesNothingBehind(t *testing.T) {
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		answers := make(chan error)
-		go func() { answers <- g.do(ctx, 1) }()
+		go func() { answers <- g.do(ctx, 1, 1) }()
 		<-begun // the first is being committed
-		go func() { answers <- g.do(ctx, 2) }()
+		go func() { answers <- g.do(ctx, 2, 1) }()
 		synctest.Wait() // the second is queued
 		cancel()
 		if err := <-answers; !errors.Is(err, context.Canceled) {
@@ -62,12 +62,13 @@ func TestWhatIsHeavyTakesTurnsWithWhatIsLight(t *testing.T) {
 			}()
 			synctest.Wait()
 		}
-		put(g.do, 0) // is being committed while the others come
+		light := func(ctx context.Context, v int) error { return g.do(ctx, v, 1) }
+		put(light, 0) // is being committed while the others come
 		for heavy := range 3 {
 			put(g.doHeavy, 100+heavy)
 		}
-		for light := range 5 {
-			put(g.do, 1+light)
+		for n := range 5 {
+			put(light, 1+n)
 		}
 		close(goOn)
 		g.close()
@@ -90,16 +91,19 @@ func TestWhatIsHeavyTakesTurnsWithWhatIsLight(t *testing.T) {
 // nothing.
 func TestWhatNobodyWaitsForGivesWay(t *testing.T) {
 	for name, c := range map[string]struct {
-		patient int
-		after   time.Duration
-		light   int
-		want    int // how many of the first batch nobody waits for
+		patient     int
+		after       time.Duration
+		light, rows int // how many somebody waits for, and what each writes
+		want        int // how many of the first batch nobody waits for
 	}{
 		"alone":                            {patient: 1, want: 1},
 		"beside others":                    {patient: 3, light: 1, want: 0},
 		"beside others, once it is enough": {patient: patientMost, light: 1, want: patientMost},
 		"beside others, after a while":     {patient: 3, after: patientFor, light: 1, want: 3},
-		"never more than fits":             {patient: 200, light: 60, want: 40},
+		"a half each, when both wait":      {patient: 200, light: 200, rows: 1, want: 50},
+		"what is left, when few wait":      {patient: 200, light: 10, rows: 1, want: 90},
+		"a half of the rows":               {patient: 200, light: 200, rows: 10, want: 95},
+		"one at least, however large":      {patient: 200, light: 200, rows: 1000, want: 99},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -123,7 +127,7 @@ func TestWhatNobodyWaitsForGivesWay(t *testing.T) {
 				}
 				time.Sleep(c.after)
 				for range c.light {
-					go func() { answer(g.do(context.Background(), 2)) }()
+					go func() { answer(g.do(context.Background(), 2, c.rows)) }()
 				}
 				synctest.Wait()
 				close(goOn)

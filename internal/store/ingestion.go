@@ -47,8 +47,12 @@ func (s *Store) AddMessageFor(ctx context.Context, m *webhook.Message, endpoint 
 }
 
 func (s *Store) ingest(ctx context.Context, in *ingestion) error {
+	rows := 1
+	if app := s.apps.get(in.message.Application); app != nil {
+		rows += int(app.spread.Load())
+	}
 	for {
-		err := s.committers.ingestions.do(ctx, work{ingestion: in})
+		err := s.committers.ingestions.do(ctx, work{ingestion: in}, rows)
 		if errors.Is(err, ErrBusy) {
 			continue // its twin was in the same batch, and is there now
 		}
@@ -243,11 +247,13 @@ func (t *tx) fanOut(all []*ingestion) error {
 	var claimed []webhook.Job
 	var waiting []webhook.Delivery
 	for _, in := range all {
-		endpoints := t.apps[in.message.Application].endpoints
+		app := t.apps[in.message.Application]
+		endpoints := app.endpoints
 		if !in.only.IsZero() {
 			endpoints = atOnce(slices.DeleteFunc(slices.Clone(endpoints), func(e *webhook.Endpoint) bool { return e.ID != in.only }))
 		}
 		mine, others := ingest.FanOut(in.message, endpoints, t.s.dispatcher)
+		app.spread.Store(int32(len(mine) + len(others))) //nolint:gosec // an application has thousands of endpoints at most
 		claimed, waiting = append(claimed, mine...), append(waiting, others...)
 	}
 	if len(claimed) > 0 {

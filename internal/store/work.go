@@ -49,7 +49,7 @@ func (c *committers) close() {
 // write runs a unit and returns when it is durable. ctx bounds the wait for a
 // committer, not the work.
 func (s *Store) write(ctx context.Context, u unit) error {
-	return s.committers.units.do(ctx, work{unit: u})
+	return s.committers.units.do(ctx, work{unit: u}, 1)
 }
 
 // writeSlice is write for a slice of something large: up to a thousand rows with
