@@ -3,13 +3,17 @@ package dispatch
 import (
 	"container/heap"
 	"fanfare/internal/webhook"
+	"runtime"
 	"time"
 )
 
 // Limits bound what one node holds and does at a time.
 type Limits struct {
-	// Calls is how many calls are in flight in all.
-	Calls int
+	// Calls is how many calls are in flight in all, YoungCalls how many of them
+	// may have begun within youth, 0 for all: a machine gets no faster by more
+	// calls at once than keep it busy, and each costs memory. Those that
+	// receivers take longer to answer do not count.
+	Calls, YoungCalls int
 	// CallsPerEndpoint is how many calls a healthy endpoint gets at a time. One
 	// that is not known yet begins with FirstCalls and earns the others.
 	CallsPerEndpoint, FirstCalls int
@@ -22,10 +26,13 @@ type Limits struct {
 	Claims int
 }
 
-// DefaultLimits suit a machine of two cores and keep memory low.
+// youth is for how long a call is young: answers from nearby come sooner.
+const youth = 5 * time.Millisecond
+
+// DefaultLimits suit a small machine and keep memory low.
 func DefaultLimits() Limits {
 	return Limits{
-		Calls: 2048, CallsPerEndpoint: 32, FirstCalls: 4, Held: 32 << 10, HeldPerEndpoint: 2048, Bytes: 32 << 20, Claims: 4,
+		Calls: 2048, YoungCalls: 64 * runtime.GOMAXPROCS(0), CallsPerEndpoint: 32, FirstCalls: 4, Held: 32 << 10, HeldPerEndpoint: 2048, Bytes: 32 << 20, Claims: 4,
 	}
 }
 
@@ -39,6 +46,10 @@ type core struct {
 	// hungry holds the lanes that want to look into the queue.
 	hungry queue[*lane]
 	clock  clock
+	// started holds the calls that may be young, the oldest first; young counts
+	// those that are.
+	started queue[*flight]
+	young   int
 
 	calls, held, bytes, claims int
 	draining                   bool
@@ -59,8 +70,16 @@ type share struct {
 // call is a delivery to send now, with the endpoint as it is now: nil when it
 // was deleted.
 type call struct {
-	job webhook.Job
-	to  *webhook.Endpoint
+	job    webhook.Job
+	to     *webhook.Endpoint
+	flight *flight
+}
+
+// flight is what the core knows of a call in flight.
+type flight struct {
+	began time.Time
+	// young lasts until the call has ended or has taken longer than youth.
+	young bool
 }
 
 // claim is a look into the queue of an endpoint.
@@ -92,12 +111,39 @@ func (c *core) take(now time.Time) actions {
 		}
 		c.consider(l, now)
 	}
+	for c.started.len() > 0 {
+		f := *c.started.peek()
+		if f.young && now.Before(f.began.Add(youth)) {
+			break
+		}
+		c.started.pop()
+		c.age(f)
+	}
 	c.feed(now)
 	c.start(now)
 	todo := c.todo
-	todo.wake = c.clock.next()
+	todo.wake = c.next()
 	c.todo = actions{}
 	return todo
+}
+
+// next is when the core wants to be asked again; zero for never.
+func (c *core) next() time.Time {
+	at := c.clock.next()
+	if c.ring.len() > 0 && c.tooManyYoung() && c.calls < c.limits.Calls {
+		at = earlier(at, (*c.started.peek()).began.Add(youth))
+	}
+	return at
+}
+
+func (c *core) tooManyYoung() bool { return c.limits.YoungCalls > 0 && c.young >= c.limits.YoungCalls }
+
+// age notes that a call is not young any more.
+func (c *core) age(f *flight) {
+	if f.young {
+		f.young = false
+		c.young--
+	}
 }
 
 func (c *core) lane(endpoint webhook.ID) *lane {
@@ -224,11 +270,12 @@ func (c *core) claimFailed(q claim, now time.Time) {
 // ended notes the end of a call and frees its place for the next one. Its
 // outcome is still to be recorded; a call that was not made, or that we cut
 // short, is NotSent.
-func (c *core) ended(j *webhook.Job, outcome webhook.Outcome, took time.Duration, now time.Time) {
-	l := c.lane(j.Endpoint)
+func (c *core) ended(ended *call, outcome webhook.Outcome, took time.Duration, now time.Time) {
+	l := c.lane(ended.job.Endpoint)
 	l.calls--
 	c.calls--
-	s := c.share(j.Application)
+	c.age(ended.flight)
+	s := c.share(ended.job.Application)
 	s.calls--
 	if outcome != webhook.NotSent {
 		l.after(outcome, took, now)
@@ -341,7 +388,7 @@ func (c *core) enter(s *share) {
 
 // start fills the calls that are free, one lane of one application at a time.
 func (c *core) start(now time.Time) {
-	for c.calls < c.limits.Calls && c.ring.len() > 0 {
+	for c.calls < c.limits.Calls && !c.tooManyYoung() && c.ring.len() > 0 {
 		s := c.ring.pop()
 		s.inRing = false
 		l := s.runnable.pop()
@@ -364,7 +411,10 @@ func (c *core) send(l *lane, s *share, now time.Time) call {
 		l.throttle = l.throttle.Take(rate, now)
 		s.throttle = s.throttle.Take(s.rate, now)
 	}
-	return call{job: j, to: l.endpoint}
+	f := &flight{began: now, young: true}
+	c.young++
+	c.started.push(f)
+	return call{job: j, to: l.endpoint, flight: f}
 }
 
 // feed lets hungry lanes look into the queue, as many at a time as the limit

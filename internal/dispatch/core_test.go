@@ -4,6 +4,7 @@ import (
 	"fanfare/internal/webhook"
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -133,4 +134,35 @@ func TestAHangingApplicationLeavesRoomForOthers(t *testing.T) {
 			t.Fatal("the other application has no call")
 		}
 	})
+}
+
+// TestCallsThatTakeLongMakeRoomForOthers has receivers that answer late: no more
+// calls begin at once than may be young, and others once those are not.
+func TestCallsThatTakeLongMakeRoomForOthers(t *testing.T) {
+	var ids webhook.IDs
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	c := newCore(Limits{Calls: 20, YoungCalls: 5, CallsPerEndpoint: 20, Held: 1000, Bytes: 1 << 20, Claims: 4})
+	e := webhook.Endpoint{ID: ids.New(now), Application: ids.New(now), UpdatedAt: now}
+	for range 30 {
+		if !c.reserve(&e, now) {
+			t.Fatal("no place is left")
+		}
+		j := webhook.Job{To: &e}
+		j.Message, j.Endpoint, j.Application, j.DueAt = ids.New(now), e.ID, e.Application, now
+		c.add([]webhook.Job{j}, now)
+	}
+	begun := 0
+	for _, want := range []int{5, 10, 15, 20} {
+		todo := c.take(now)
+		if begun += len(todo.calls); begun != want {
+			t.Fatalf("%d calls have begun, want %d", begun, want)
+		}
+		if next := now.Add(youth); want < 20 && !todo.wake.Equal(next) {
+			t.Fatalf("asks to be woken at %v, want %v", todo.wake, next)
+		}
+		now = now.Add(youth)
+	}
+	if todo := c.take(now); len(todo.calls) > 0 {
+		t.Errorf("%d more than may be in flight have begun", len(todo.calls))
+	}
 }

@@ -129,7 +129,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 			return nil
 		}
 		d.mu.Lock()
-		d.armed = d.core.clock.next()
+		d.armed = d.core.next()
 		if d.armed.IsZero() {
 			wake.Stop()
 		} else {
@@ -297,7 +297,7 @@ func (d *Dispatcher) deliver(c call) {
 			r = &record
 			r.Healed = r.Ends == webhook.Succeeded && c.to != nil && !c.to.FailingSince.IsZero()
 		}
-		c, more = d.ended(&job, &a, retryAfter)
+		c, more = d.ended(&c, &a, retryAfter)
 		if giveBack {
 			d.unclaim(d.life, []webhook.Job{job})
 			d.recorded(&job)
@@ -309,13 +309,13 @@ func (d *Dispatcher) deliver(c call) {
 
 // ended tells the core of the end of a call, and returns the call to go on
 // with, if any. What becomes of the outcome is one more piece of work.
-func (d *Dispatcher) ended(j *webhook.Job, a *webhook.Attempt, retryAfter time.Duration) (next call, more bool) {
+func (d *Dispatcher) ended(ended *call, a *webhook.Attempt, retryAfter time.Duration) (next call, more bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := time.Now()
-	d.core.ended(j, a.Outcome, a.Timings.Total, now)
+	d.core.ended(ended, a.Outcome, a.Timings.Total, now)
 	if a.Outcome == webhook.Busy {
-		d.core.quiet(j.Endpoint, now.Add(min(retryAfter, d.cfg.Rules.RetryAfterCap)), now)
+		d.core.quiet(ended.job.Endpoint, now.Add(min(retryAfter, d.cfg.Rules.RetryAfterCap)), now)
 	}
 	todo := d.core.take(now)
 	if len(todo.calls) > 0 && !d.stopped {

@@ -61,6 +61,7 @@ func newRig(t *rapid.T) *rig {
 		Held: rapid.IntRange(1, 20).Draw(t, "held"), HeldPerEndpoint: rapid.IntRange(1, 20).Draw(t, "held per endpoint"),
 		Bytes: rapid.IntRange(1, 500).Draw(t, "bytes"), Claims: rapid.IntRange(1, 4).Draw(t, "claims"),
 	}
+	l.YoungCalls = rapid.IntRange(0, l.Calls).Draw(t, "young calls")
 	l.FirstCalls = rapid.IntRange(1, l.CallsPerEndpoint).Draw(t, "first calls")
 	r.c = newCore(l)
 	for range 2 {
@@ -152,6 +153,8 @@ func (r *rig) check() {
 	switch {
 	case r.c.calls != len(r.calls) || r.c.calls > r.c.limits.Calls:
 		r.t.Fatalf("%d calls in its books, %d under way, at most %d", r.c.calls, len(r.calls), r.c.limits.Calls)
+	case r.c.young > r.c.calls || r.c.limits.YoungCalls > 0 && r.c.young > r.c.limits.YoungCalls:
+		r.t.Fatalf("%d of %d calls are young, at most %d may be", r.c.young, r.c.calls, r.c.limits.YoungCalls)
 	case r.c.held != held || held > r.c.limits.Held:
 		r.t.Fatalf("%d held in its books, %d held, at most %d", r.c.held, held, r.c.limits.Held)
 	case r.c.bytes != bytes:
@@ -255,7 +258,7 @@ func (r *rig) end(outcomes ...webhook.Outcome) {
 	rec.gone = o == webhook.Gone
 	r.records = append(r.records, rec)
 	r.step(func(c *core) {
-		c.ended(&call.job, o, time.Duration(rapid.IntRange(0, 3000).Draw(r.t, "took"))*time.Millisecond, r.now)
+		c.ended(&call, o, time.Duration(rapid.IntRange(0, 3000).Draw(r.t, "took"))*time.Millisecond, r.now)
 	})
 }
 

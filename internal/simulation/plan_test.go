@@ -103,6 +103,7 @@ func newPlan(seed uint64) plan {
 		sweep:   time.Duration(1+dice.IntN(4)) * time.Minute,
 		nodes:   1, endpoints: 1 + dice.IntN(3),
 	}
+	p.limits.YoungCalls = dice.IntN(1 + p.limits.Calls)
 	p.drain = p.timeout / time.Duration(1+dice.IntN(3))
 	p.lease = 2*p.timeout + 30*time.Second
 	if dice.IntN(4) == 0 {
