@@ -141,7 +141,7 @@ func TestAHangingApplicationLeavesRoomForOthers(t *testing.T) {
 func TestCallsThatTakeLongMakeRoomForOthers(t *testing.T) {
 	var ids webhook.IDs
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	c := newCore(Limits{Calls: 20, YoungCalls: 5, CallsPerEndpoint: 20, Held: 1000, Bytes: 1 << 20, Claims: 4})
+	c := newCore(Limits{Calls: 28, YoungCalls: 5, CallsPerEndpoint: 20, Held: 1000, Bytes: 1 << 20, Claims: 4})
 	e := webhook.Endpoint{ID: ids.New(now), Application: ids.New(now), UpdatedAt: now}
 	for range 30 {
 		if !c.reserve(&e, now) {
