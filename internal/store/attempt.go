@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-var attemptSet = newSet("attempt", "id BYTEA", "application_id BYTEA", "message_id BYTEA", "endpoint_id BYTEA", "replay BIGINT",
-	"number BIGINT", "outcome BIGINT", "ends BIGINT", "status_code BIGINT", "url TEXT", "started_at BIGINT", "dns BIGINT",
-	"connect BIGINT", "tls BIGINT", "first_byte BIGINT", "total BIGINT", "request_head BYTEA", "response_head BYTEA",
-	"response BYTEA", "error TEXT")
+var attemptSet = newSet("attempt", "id BYTEA", "application_id BYTEA", "message_id BYTEA", "endpoint_id BYTEA", "replay BIGINT mostly 0",
+	"number BIGINT mostly 1", "outcome BIGINT mostly 0", "ends BIGINT mostly 1", "status_code BIGINT", "url TEXT", "started_at BIGINT",
+	"dns BIGINT mostly 0", "connect BIGINT mostly 0", "tls BIGINT mostly 0", "first_byte BIGINT", "total BIGINT", "request_head BYTEA",
+	"response_head BYTEA", "response BYTEA", "error TEXT mostly ''")
 
 // insertAttempts stores attempts under new ids, which it sets.
 func (t *tx) insertAttempts(attempts []webhook.Attempt) error {

@@ -197,8 +197,9 @@ func (t *tx) answerRepeats(all []*ingestion, answers []error) ([]bool, error) {
 	return found, nil
 }
 
-var messageSet = newSet("message", "id BYTEA", "application_id BYTEA", "event_id TEXT", "event_type TEXT", "payload BYTEA",
-	"channels TEXT", "tags TEXT", "dataset TEXT", "subject TEXT", "order_key TEXT", "created_at BIGINT", "expires_at BIGINT")
+var messageSet = newSet("message", "id BYTEA", "application_id BYTEA", "event_id TEXT mostly NULL", "event_type TEXT", "payload BYTEA",
+	"channels TEXT mostly NULL", "tags TEXT mostly NULL", "dataset TEXT mostly NULL", "subject TEXT mostly NULL",
+	"order_key TEXT mostly NULL", "created_at BIGINT", "expires_at BIGINT mostly 0")
 
 // insertMessages stores messages under new ids and reports which were stored:
 // not those whose event id is taken.

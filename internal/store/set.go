@@ -3,6 +3,8 @@ package store
 import (
 	"database/sql"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -12,29 +14,77 @@ import (
 type set struct {
 	one, all string
 	kinds    []string
+	// few is one for a row that is as most are: in the columns mostly it has the
+	// values usual, and only the columns rest are handed over, each of which
+	// costs about as much as storing it.
+	few          string
+	mostly, rest []int
+	usual        []any
 }
 
 // newSet makes the statements for a table. Each column is its name and type,
-// or "name = expression" when every row has the same.
+// or "name = expression" when every row has the same. A type may be followed by
+// the value that most rows have: a number, NULL or the empty text, as in "mostly 1".
 func newSet(table string, columns ...string) *set {
 	var s set
-	var names, places, arrays, same []string
+	var names, places, fewer, arrays, same []string
 	for _, c := range columns {
 		if name, expression, ok := strings.Cut(c, " = "); ok {
 			names, same = append(names, name), append(same, expression)
 			continue
 		}
 		name, kind, _ := strings.Cut(c, " ")
-		s.kinds = append(s.kinds, kind)
+		kind, literal, mostly := strings.Cut(kind, " mostly ")
 		// Without a number: SQLite would look up each place by its name, each time.
-		names, places = append(names, name), append(places, "?")
+		place := "?"
+		if mostly {
+			s.mostly, s.usual, place = append(s.mostly, len(s.kinds)), append(s.usual, valueOf(literal)), literal
+		} else {
+			s.rest = append(s.rest, len(s.kinds))
+		}
+		s.kinds = append(s.kinds, kind)
+		names, places, fewer = append(names, name), append(places, "?"), append(fewer, place)
 		arrays = append(arrays, fmt.Sprintf("CAST($%d AS %s[])", len(s.kinds), kind))
 	}
 	into := "INSERT INTO " + table + " (" + strings.Join(names, ", ") + ")"
-	s.one = into + " VALUES (" + strings.Join(append(places, same...), ", ") + ") ON CONFLICT DO NOTHING"
+	values := func(places []string) string {
+		return into + " VALUES (" + strings.Join(slices.Concat(places, same), ", ") + ") ON CONFLICT DO NOTHING"
+	}
+	s.one, s.few = values(places), values(fewer)
 	s.all = into + " SELECT " + strings.Join(append([]string{"given.*"}, same...), ", ") +
 		" FROM unnest(" + strings.Join(arrays, ", ") + ") AS given ON CONFLICT DO NOTHING RETURNING " + names[0]
 	return &s
+}
+
+// valueOf is the value of one of the literals that newSet takes.
+func valueOf(literal string) any {
+	switch literal {
+	case "NULL":
+		return nil
+	case "''":
+		return ""
+	}
+	n, err := strconv.ParseInt(literal, 10, 64)
+	if err != nil {
+		panic(err) // a mistake in this package
+	}
+	return n
+}
+
+// statement is the one for a row, with what has to be handed over, in room.
+func (s *set) statement(row, room []any) (query string, args []any) {
+	if len(s.mostly) == 0 {
+		return s.one, row
+	}
+	for n, i := range s.mostly {
+		if row[i] != s.usual[n] {
+			return s.one, row
+		}
+	}
+	for _, i := range s.rest {
+		room = append(room, row[i])
+	}
+	return s.few, room
 }
 
 // insert stores rows, whose columns are in the set's order. It reports how many
@@ -45,8 +95,10 @@ func (t *tx) insert(s *set, rows [][]any) (n int, stored map[string]bool, err er
 	}
 	stored = make(map[string]bool, len(rows))
 	if !t.s.dialect.sets {
+		room := make([]any, 0, len(s.kinds))
 		for _, row := range rows {
-			changed, err := t.exec(s.one, row...)
+			query, args := s.statement(row, room)
+			changed, err := t.exec(query, args...)
 			if err != nil {
 				return 0, nil, err
 			}
