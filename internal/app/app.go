@@ -361,7 +361,7 @@ func (n *Node) upkeep(ctx context.Context) {
 		}
 		for _, work := range []func(context.Context) (bool, error){
 			n.Store.SendCloneEvents, n.Store.BuildRelease, n.Store.RemoveDeleted, n.Store.RemoveContent,
-			n.Store.RemoveExpired, n.Store.RemoveOld, n.Store.RemoveOldDigests,
+			n.Store.RemoveExpired, n.Store.RemoveOld, n.Store.RemoveOldDigests, n.Store.RemoveOldOfApplications,
 		} {
 			for more := true; more && ctx.Err() == nil; {
 				var err error

@@ -101,14 +101,16 @@ func (t *tx) touch(appID webhook.ID) error {
 }
 
 const selectApplication = `
-	SELECT id, environment_id, uid, name, metadata, throttle, account_id, operational, config_version,
-		created_at, updated_at
+	SELECT id, environment_id, uid, name, metadata, throttle, message_retention, attempt_retention, account_id, operational,
+		config_version, created_at, updated_at
 	FROM application`
 
 func scanApplication(row scanner) (*application, error) {
 	var a application
+	var messages, attempts int64
 	err := row.Scan(id(&a.ID), id(&a.Environment), intoText{&a.UID}, &a.Name, intoJSON{&a.Metadata}, &a.Throttle,
-		id(&a.Account), &a.Operational, &a.version, intoTime{&a.CreatedAt}, intoTime{&a.UpdatedAt})
+		&messages, &attempts, id(&a.Account), &a.Operational, &a.version, intoTime{&a.CreatedAt}, intoTime{&a.UpdatedAt})
+	a.MessageRetention, a.AttemptRetention = micros(messages), micros(attempts)
 	return &a, err
 }
 
@@ -150,11 +152,11 @@ func (s *Store) CreateApplication(ctx context.Context, a webhook.Application) (w
 func (t *tx) createApplication(a webhook.Application) error {
 	n, err := t.exec(`
 		INSERT INTO application (id, environment_id, uid, name, metadata, throttle, account_id, operational, config_version,
-			created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, $9, $9)
+			created_at, updated_at, message_retention, attempt_retention)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, $9, $9, $10, $11)
 		ON CONFLICT DO NOTHING`,
 		key(a.ID), key(a.Environment), optionalText(a.UID), a.Name, text(a.Metadata), a.Throttle, optional(a.Account),
-		a.Operational, webhook.Micros(a.CreatedAt))
+		a.Operational, webhook.Micros(a.CreatedAt), a.MessageRetention.Microseconds(), a.AttemptRetention.Microseconds())
 	if err == nil && n == 0 {
 		return fmt.Errorf("application uid %q: %w", a.UID, webhook.ErrConflict)
 	}
@@ -222,8 +224,11 @@ func (s *Store) UpdateApplication(ctx context.Context, environment webhook.ID, r
 			}
 		}
 		a.UpdatedAt = now()
-		if _, err := t.exec(`UPDATE application SET uid = $2, name = $3, metadata = $4, throttle = $5, updated_at = $6 WHERE id = $1`,
-			key(a.ID), optionalText(a.UID), a.Name, text(a.Metadata), a.Throttle, webhook.Micros(a.UpdatedAt)); err != nil {
+		if _, err := t.exec(`
+			UPDATE application SET uid = $2, name = $3, metadata = $4, throttle = $5, updated_at = $6, message_retention = $7, attempt_retention = $8
+			WHERE id = $1`,
+			key(a.ID), optionalText(a.UID), a.Name, text(a.Metadata), a.Throttle, webhook.Micros(a.UpdatedAt),
+			a.MessageRetention.Microseconds(), a.AttemptRetention.Microseconds()); err != nil {
 			return err
 		}
 		if a.Throttle != before.Throttle {

@@ -343,29 +343,35 @@ func (s *Store) RemoveOldDigests(ctx context.Context) (more bool, err error) {
 		if err != nil {
 			return err
 		}
-		// A digest has a thousand events at most: few at a time.
-		const few = slice / 100
-		rows, err := t.query(`
-			SELECT id FROM digest WHERE id < $1 AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.message_id = digest.id)
-			ORDER BY id LIMIT $2`, key(webhook.FloorID(at.Add(-s.cfg.MessageRetention))), few)
-		old, err := collect(rows, err, scanID)
-		if err != nil {
-			return err
-		}
-		more = n == slice || len(old) == few
-		for _, digest := range old {
-			for _, statement := range []string{`DELETE FROM digest_event WHERE digest_id = $1`, `DELETE FROM digest WHERE id = $1`} {
-				if _, err := t.exec(statement, key(digest)); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
+		full, err := t.removeDigests(`id < $2`, key(webhook.FloorID(at.Add(-s.cfg.MessageRetention))))
+		more = n == slice || full
+		return err
 	})
 	if err != nil {
 		return false, fmt.Errorf("remove old digests: %w", err)
 	}
 	return more, nil
+}
+
+// removeDigests removes a few digests that nothing is pending for. The condition
+// on them counts its parameters from 2. It reports whether there may be more.
+func (t *tx) removeDigests(condition string, args ...any) (more bool, err error) {
+	const few = slice / 100 // a digest has a thousand events at most
+	rows, err := t.query(`
+		SELECT id FROM digest WHERE NOT EXISTS (SELECT 1 FROM delivery d WHERE d.message_id = digest.id) AND `+condition+`
+		ORDER BY id LIMIT $1`, append([]any{few}, args...)...)
+	old, err := collect(rows, err, scanID)
+	if err != nil {
+		return false, err
+	}
+	for _, digest := range old {
+		for _, statement := range []string{`DELETE FROM digest_event WHERE digest_id = $1`, `DELETE FROM digest WHERE id = $1`} {
+			if _, err := t.exec(statement, key(digest)); err != nil {
+				return false, err
+			}
+		}
+	}
+	return len(old) == few, nil
 }
 
 // DigestPart is what there is to tell of digests about a message or a digest.

@@ -47,6 +47,7 @@ type Store struct {
 	gathering *gathering
 
 	apps       *appCache
+	sparing    sparing
 	facts      atomic.Pointer[Facts]
 	dispatcher ingest.Dispatcher
 	observe    func(Commit)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fanfare/internal/webhook"
 	"fmt"
+	"sync"
 	"time"
 )
 
@@ -46,4 +47,95 @@ func (s *Store) RemoveOld(ctx context.Context) (more bool, err error) {
 		}
 	}
 	return more, nil
+}
+
+// Retention is for how long messages and attempts are kept, at the most.
+func (s *Store) Retention() (messages, attempts time.Duration) {
+	return s.cfg.MessageRetention, s.cfg.AttemptRetention
+}
+
+// sparing is how far the search for what is old has come among the applications
+// that keep what is theirs for less long than others.
+type sparing struct {
+	mu    sync.Mutex
+	after webhook.ID
+}
+
+// RemoveOldOfApplications drops a slice of what applications keep no longer
+// that keep less than others: attempts, and messages and digests that nothing is
+// pending for. It looks at a thousand of them at a time, and begins anew when it
+// has seen all. It reports whether there is more.
+func (s *Store) RemoveOldOfApplications(ctx context.Context) (more bool, err error) {
+	s.sparing.mu.Lock()
+	defer s.sparing.mu.Unlock()
+	rows, err := s.query(ctx, selectApplication+`
+		WHERE (message_retention > 0 OR attempt_retention > 0) AND id > $1 ORDER BY id LIMIT $2`, key(s.sparing.after), slice)
+	apps, err := collect(rows, err, scanApplication)
+	if err != nil {
+		return false, fmt.Errorf("remove what is old of applications: %w", err)
+	}
+	for _, a := range apps {
+		full, err := s.removeOldOf(ctx, &a.Application)
+		if err != nil {
+			return false, fmt.Errorf("remove what is old of %s: %w", webhook.ApplicationID.Format(a.ID), err)
+		}
+		more = more || full
+	}
+	switch {
+	case more: // the same ones again
+	case len(apps) == slice:
+		s.sparing.after = apps[slice-1].ID
+	default:
+		s.sparing.after = webhook.ID{}
+	}
+	return more, nil
+}
+
+func (s *Store) removeOldOf(ctx context.Context, a *webhook.Application) (more bool, err error) {
+	messages, attempts := shorter(s.cfg.MessageRetention, a.MessageRetention), shorter(s.cfg.AttemptRetention, a.AttemptRetention)
+	attempts = min(attempts, messages)
+	at := time.Now()
+	for _, old := range []struct {
+		table, condition string
+		kept             time.Duration
+	}{
+		{"attempt", `endpoint_id IN (SELECT id FROM endpoint WHERE application_id = $2) AND id < $3`, attempts},
+		{"message", `application_id = $2 AND id < $3 AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.message_id = message.id)`, messages},
+		{"digest", `application_id = $2 AND id < $3`, messages},
+	} {
+		before := []any{key(a.ID), key(webhook.FloorID(at.Add(-old.kept)))}
+		// Mostly nothing is old, which costs the writer nothing.
+		rows, err := s.query(ctx, `SELECT id FROM `+old.table+` WHERE `+old.condition+` LIMIT $1`, append([]any{1}, before...)...)
+		found, err := collect(rows, err, scanID)
+		if err != nil {
+			return false, err
+		}
+		if len(found) == 0 {
+			continue
+		}
+		err = s.writeSlice(ctx, func(t *tx) error {
+			if old.table == "digest" {
+				full, err := t.removeDigests(old.condition, before...)
+				more = more || full
+				return err
+			}
+			n, err := t.exec(`DELETE FROM `+old.table+` WHERE (id, application_id) IN (
+				SELECT id, application_id FROM `+old.table+` WHERE `+old.condition+` LIMIT $1)`, append([]any{slice}, before...)...)
+			more = more || n == slice
+			return err
+		})
+		if err != nil {
+			return false, err
+		}
+	}
+	return more, nil
+}
+
+// shorter is the least of what the installation keeps and what an application
+// asks for, if it asks.
+func shorter(most, wanted time.Duration) time.Duration {
+	if wanted == 0 {
+		return most
+	}
+	return min(most, wanted)
 }

@@ -20,6 +20,10 @@ type Application struct {
 	// Throttle is the most messages a second sent for all endpoints together;
 	// 0 means no limit.
 	Throttle int
+	// MessageRetention and AttemptRetention are for how long its messages and
+	// attempts are kept; 0 for as long as the installation keeps any, which is
+	// the most. Attempts go with their messages at the latest.
+	MessageRetention, AttemptRetention time.Duration
 	// Account is the registry account that this application belongs to. Such
 	// an application keeps its UID and cannot be deleted.
 	Account ID

@@ -4,25 +4,31 @@ import (
 	"errors"
 	"fanfare/internal/store"
 	"fanfare/internal/webhook"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
 )
 
 type applicationOut struct {
-	UID          string            `json:"uid,omitempty"`
-	Name         string            `json:"name"`
-	RateLimit    *int              `json:"rateLimit,omitempty"`
-	ThrottleRate *int              `json:"throttleRate"`
-	ID           string            `json:"id"`
-	CreatedAt    time.Time         `json:"createdAt"`
-	UpdatedAt    time.Time         `json:"updatedAt"`
-	Metadata     map[string]string `json:"metadata"`
+	UID          string `json:"uid,omitempty"`
+	Name         string `json:"name"`
+	RateLimit    *int   `json:"rateLimit,omitempty"`
+	ThrottleRate *int   `json:"throttleRate"`
+
+	MessageRetentionPeriod *int `json:"messageRetentionPeriod"`
+	AttemptRetentionPeriod *int `json:"attemptRetentionPeriod"`
+
+	ID        string            `json:"id"`
+	CreatedAt time.Time         `json:"createdAt"`
+	UpdatedAt time.Time         `json:"updatedAt"`
+	Metadata  map[string]string `json:"metadata"`
 }
 
 func applicationOf(a *webhook.Application) applicationOut {
 	return applicationOut{
 		UID: a.UID, Name: a.Name, RateLimit: orNull(a.Throttle), ThrottleRate: orNull(a.Throttle),
+		MessageRetentionPeriod: orNull(inDays(a.MessageRetention)), AttemptRetentionPeriod: orNull(inDays(a.AttemptRetention)),
 		ID: webhook.ApplicationID.Format(a.ID), CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt, Metadata: a.Metadata,
 	}
 }
@@ -43,6 +49,46 @@ var applicationFields = []field{
 	},
 	uidField("uid", webhook.ApplicationID, "Your own id of the application, unique in the environment."),
 	metadataField, throttleField,
+	{
+		name: "messageRetentionPeriod", kind: integer, nullable: true, min: 1, max: maxDays,
+		doc: "For how many days messages are kept; null for as long as the installation keeps any, which is the most.",
+	},
+	{
+		name: "attemptRetentionPeriod", kind: integer, nullable: true, min: 1, max: maxDays,
+		doc: "For how many days attempts are kept; null for as long as the installation keeps any, which is the most. They go with their messages at the latest.",
+	},
+}
+
+// maxDays bounds what is given in days: a hundred years.
+const maxDays = 36_500
+
+const day = 24 * time.Hour
+
+func inDays(d time.Duration) int { return int(d / day) }
+
+// retain reads for how long an application keeps messages and attempts, as far
+// as that is said. More than the installation keeps would be a promise that it
+// does not hold.
+func (r *request) retain(v values, a *webhook.Application, loc ...string) error {
+	messages, attempts := r.a.store.Retention()
+	for _, f := range []struct {
+		name string
+		most time.Duration
+		into *time.Duration
+	}{
+		{"messageRetentionPeriod", messages, &a.MessageRetention},
+		{"attemptRetentionPeriod", attempts, &a.AttemptRetention},
+	} {
+		if !v.has(f.name) {
+			continue // clients that know nothing of it change nothing
+		}
+		asked := time.Duration(get[int64](v, f.name)) * day
+		if asked > f.most {
+			return wrong(fmt.Sprintf("must be at most %d: nothing is kept longer here", inDays(f.most)), append(loc, f.name)...)
+		}
+		*f.into = asked
+	}
+	return nil
 }
 
 // optional returns fields of which none need be there, as in a PATCH.
@@ -116,11 +162,12 @@ func listApplications(r *request) (answer, error) {
 	})}, err
 }
 
-// newApplication is what a body describes.
-func newApplication(environment webhook.ID, v values) webhook.Application {
-	return webhook.Application{
-		Environment: environment, UID: get[string](v, "uid"), Name: get[string](v, "name"), Metadata: metadata(v), Throttle: throttle(v),
+// newApplication is what a body describes, or what of it stands at loc.
+func (r *request) newApplication(v values, loc ...string) (webhook.Application, error) {
+	a := webhook.Application{
+		Environment: r.token.Environment, UID: get[string](v, "uid"), Name: get[string](v, "name"), Metadata: metadata(v), Throttle: throttle(v),
 	}
+	return a, r.retain(v, &a, loc...)
 }
 
 // errUIDTaken means that another application of the environment has the uid.
@@ -134,7 +181,10 @@ func orUIDTaken(err error) error {
 }
 
 func createApplication(r *request) (answer, error) {
-	wanted := newApplication(r.token.Environment, r.in)
+	wanted, err := r.newApplication(r.in, "body")
+	if err != nil {
+		return answer{}, err
+	}
 	if get[bool](r.query, "get_if_exists") && wanted.UID != "" {
 		found, created, err := r.a.store.EnsureApplication(r.Context(), wanted)
 		if created {
@@ -147,7 +197,10 @@ func createApplication(r *request) (answer, error) {
 }
 
 func putApplication(r *request) (answer, error) {
-	wanted := newApplication(r.token.Environment, r.in)
+	wanted, err := r.newApplication(r.in, "body")
+	if err != nil {
+		return answer{}, err
+	}
 	if r.app.ID.IsZero() {
 		made, err := r.a.store.CreateApplication(r.Context(), wanted)
 		if !errors.Is(err, webhook.ErrConflict) || wanted.UID != r.PathValue("app") {
@@ -158,14 +211,15 @@ func putApplication(r *request) (answer, error) {
 			return answer{}, err
 		}
 	}
-	made, err := r.changeApplication(func(a *webhook.Application) {
+	made, err := r.changeApplication(func(a *webhook.Application) error {
 		a.UID, a.Name, a.Metadata, a.Throttle = wanted.UID, wanted.Name, wanted.Metadata, wanted.Throttle
+		return r.retain(r.in, a, "body")
 	})
 	return answer{http.StatusOK, applicationOf(&made)}, err
 }
 
 func patchApplication(r *request) (answer, error) {
-	made, err := r.changeApplication(func(a *webhook.Application) {
+	made, err := r.changeApplication(func(a *webhook.Application) error {
 		if r.in.has("name") {
 			a.Name = get[string](r.in, "name")
 		}
@@ -178,16 +232,13 @@ func patchApplication(r *request) (answer, error) {
 		if r.in.has("throttleRate") {
 			a.Throttle = throttle(r.in)
 		}
+		return r.retain(r.in, a, "body")
 	})
 	return answer{http.StatusOK, applicationOf(&made)}, err
 }
 
-func (r *request) changeApplication(change func(*webhook.Application)) (webhook.Application, error) {
-	made, err := r.a.store.UpdateApplication(r.Context(), r.token.Environment, webhook.ApplicationID.Format(r.app.ID),
-		func(a *webhook.Application) error {
-			change(a)
-			return nil
-		})
+func (r *request) changeApplication(change func(*webhook.Application) error) (webhook.Application, error) {
+	made, err := r.a.store.UpdateApplication(r.Context(), r.token.Environment, webhook.ApplicationID.Format(r.app.ID), change)
 	return made, orUIDTaken(err)
 }
 
@@ -211,8 +262,11 @@ func (r *request) inlineApplication(missing error) error {
 	case !r.app.ID.IsZero():
 		return nil
 	}
-	var err error
-	r.app, _, err = r.a.store.EnsureApplication(r.Context(), newApplication(r.token.Environment, brought))
+	wanted, err := r.newApplication(brought, "body", "application")
+	if err != nil {
+		return err
+	}
+	r.app, _, err = r.a.store.EnsureApplication(r.Context(), wanted)
 	return err
 }
 

@@ -126,10 +126,45 @@ func also(m, more map[string]any) map[string]any {
 	return all
 }
 
+func TestAnApplicationSaysForHowLongItsThingsAreKept(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		shown := func(a map[string]any) string {
+			return fmt.Sprint(a["messageRetentionPeriod"], " ", a["attemptRetentionPeriod"])
+		}
+		for _, step := range []struct{ sentence, method, path, body, want string }{
+			{"a new one says", "POST", "/app", `{"name":"Acme","uid":"acme","messageRetentionPeriod":90,"attemptRetentionPeriod":5}`, "90 5"},
+			{"a PATCH of something else changes nothing", "PATCH", "/app/acme", `{"name":"A"}`, "90 5"},
+			{"a PATCH", "PATCH", "/app/acme", `{"messageRetentionPeriod":7}`, "7 5"},
+			{"a PUT of a client that does not know of it changes nothing", "PUT", "/app/acme", `{"name":"A","uid":"acme"}`, "7 5"},
+			{"null is as long as others", "PUT", "/app/acme", `{"name":"A","uid":"acme","attemptRetentionPeriod":null}`, "7 <nil>"},
+			{"what is kept is shown", "GET", "/app/acme", "", "7 <nil>"},
+			{"one that comes with a message", "POST", "/app/other/msg", `{"eventType":"a","payload":{},"application":{"name":"O","uid":"other","messageRetentionPeriod":1}}`, "<nil> <nil>"},
+			{"has what it came with", "GET", "/app/other", "", "1 <nil>"},
+		} {
+			r := w.do(step.method, step.path, step.body)
+			if got := shown(r.object(t)); r.status > 299 || got != step.want {
+				t.Errorf("%s: %d, %s instead of %s", step.sentence, r.status, got, step.want)
+			}
+		}
+		for _, c := range []struct{ method, path, body, loc string }{
+			{"POST", "/app", `{"name":"A","messageRetentionPeriod":91}`, `["body","messageRetentionPeriod"]`},
+			{"POST", "/app", `{"name":"A","attemptRetentionPeriod":31}`, `["body","attemptRetentionPeriod"]`},
+			{"PATCH", "/app/acme", `{"messageRetentionPeriod":0}`, `["body","messageRetentionPeriod"]`},
+			{"PUT", "/app/acme", `{"name":"A","messageRetentionPeriod":"7"}`, `["body","messageRetentionPeriod"]`},
+			{"POST", "/app/third/msg", `{"eventType":"a","payload":{},"application":{"name":"O","uid":"third","messageRetentionPeriod":91}}`, `["body","application","messageRetentionPeriod"]`},
+		} {
+			if r := w.do(c.method, c.path, c.body); r.status != http.StatusUnprocessableEntity || !strings.Contains(r.body, c.loc) {
+				t.Errorf("%s %s: %d %s", c.method, c.body, r.status, r.body)
+			}
+		}
+	})
+}
+
 func TestApplications(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		plain := map[string]any{
 			"id": anID("app_"), "name": "Acme", "throttleRate": nil, "createdAt": aTime, "updatedAt": aTime, "metadata": map[string]any{},
+			"messageRetentionPeriod": nil, "attemptRetentionPeriod": nil,
 		}
 		made := w.must(201, "POST", "/app", `{"name":"Acme","uid":null,"metadata":null,"rateLimit":null,"unknown":1}`)
 		has(t, "one without anything", made, plain)
