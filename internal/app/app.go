@@ -314,6 +314,7 @@ func (n *Node) Run(ctx context.Context) error {
 	})
 	background.Go(func() { n.upkeep(dispatching) })
 	background.Go(func() { n.tasks(dispatching) })
+	background.Go(func() { n.index(dispatching) })
 	background.Go(func() { n.watch(dispatching) })
 	background.Go(func() { n.serveAdmin(dispatching) })
 	defer n.closeAdmin()
@@ -361,7 +362,7 @@ func (n *Node) upkeep(ctx context.Context) {
 		}
 		for _, work := range []func(context.Context) (bool, error){
 			n.Store.SendCloneEvents, n.Store.BuildRelease, n.Store.RemoveDeleted, n.Store.RemoveContent,
-			n.Store.RemoveExpired, n.Store.RemoveOld, n.Store.RemoveOldDigests, n.Store.RemoveOldOfApplications,
+			n.Store.RemoveExpired, n.Store.RemoveOld, n.Store.RemoveOldNames, n.Store.RemoveOldDigests, n.Store.RemoveOldOfApplications,
 		} {
 			for more := true; more && ctx.Err() == nil; {
 				var err error
@@ -373,6 +374,27 @@ func (n *Node) upkeep(ctx context.Context) {
 		select {
 		case <-tick.C:
 		case <-n.Store.Work():
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// index keeps the index of names close behind the messages, whatever else there
+// is to do.
+func (n *Node) index(ctx context.Context) {
+	tick := time.NewTicker(upkeepEvery)
+	defer tick.Stop()
+	for {
+		for more := true; more && ctx.Err() == nil; {
+			var err error
+			if more, err = n.Store.IndexNames(ctx); err != nil && ctx.Err() == nil {
+				n.log.ErrorContext(ctx, "index of names", "error", err)
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-n.Store.NamesToIndex():
 		case <-ctx.Done():
 			return
 		}

@@ -103,6 +103,7 @@ var benchmarks = []benchmark{
 	{"batch", "many messages a request to one endpoint", batch},
 	{"backlog", "deliveries that wait for a dead endpoint, a start with them, and how they go", backlog},
 	{"history", "what a delivery costs, and a page of a list, with few and with many messages stored", ages},
+	{"pages", "what each page of the portal takes with many messages stored", pages},
 	{"fair", "how the healthy fare beside endpoints that hang, that refuse, and a huge import", fair},
 }
 

@@ -81,6 +81,7 @@ func TestEveryPartRuns(t *testing.T) {
 		"batch":   `batch-7 +\d+ deliveries/s`,
 		"backlog": `deliveries once the endpoint is back +\d`,
 		"history": `page of messages of an endpoint`,
+		"pages":   `events, of samples: three in all \(at first \d.* ms`,
 		"fair":    `p99 of the healthy beside bad ones`,
 	} {
 		t.Run(part, func(t *testing.T) {

@@ -2,8 +2,11 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fanfare/internal/app"
+	"fanfare/internal/auth"
 	"fanfare/internal/config"
+	"fanfare/internal/registry"
 	"fanfare/internal/store"
 	"fanfare/internal/webhook"
 	"fmt"
@@ -17,7 +20,8 @@ import (
 type loadArgs struct {
 	Config config.Config `json:"config"`
 	// Messages is how many there are to be, each delivered once: half of them
-	// of one customer with many endpoints, the others of Customers with one.
+	// of one account with many endpoints, about samples of its datasets, the
+	// others of Customers with one endpoint each.
 	Messages  int    `json:"messages"`
 	Customers int    `json:"customers"`
 	Size      int    `json:"size"`
@@ -29,11 +33,14 @@ type loadArgs struct {
 type history struct {
 	// Paths are where messages of each of the customers go.
 	Paths []string `json:"paths"`
-	// Lists are the lists that are looked at, by what they show.
-	Lists map[string]string `json:"lists"`
+	// Lists are the lists that are looked at, by what they show, and Pages the
+	// pages of the portal. Cookie is the session that opens those.
+	Lists  map[string]string `json:"lists"`
+	Pages  map[string]string `json:"pages"`
+	Cookie string            `json:"cookie"`
 }
 
-// bigEndpoints is how many endpoints the big customer has.
+// bigEndpoints is how many endpoints the account has.
 const bigEndpoints = 10
 
 // loader fills a database.
@@ -41,6 +48,8 @@ type loader struct {
 	loadArgs
 	store       *store.Store
 	environment webhook.ID
+	account     registry.Account
+	session     string
 	big         []*webhook.Endpoint
 	small       []*webhook.Endpoint
 	// middle is the message halfway.
@@ -61,7 +70,7 @@ func loadHistory(ctx context.Context, args loadArgs) (*history, error) {
 	if l.environment, err = s.Environment(ctx, store.MainEnvironment); err != nil {
 		return nil, err
 	}
-	if err := l.customers(ctx); err != nil {
+	if err := errors.Join(l.owner(ctx), l.customers(ctx)); err != nil {
 		return nil, err
 	}
 	for first := 0; first < l.Messages; first += slice {
@@ -69,22 +78,52 @@ func loadHistory(ctx context.Context, args loadArgs) (*history, error) {
 			return nil, err
 		}
 	}
-	return l.history(), nil
+	return l.history(), l.index(ctx)
+}
+
+// index brings what was stored into the index of names. What is too young for
+// that is left to the node.
+func (l *loader) index(ctx context.Context) error {
+	const looks = 2 // the first may only note which transactions are under way
+	for range looks {
+		for more := true; more; {
+			var err error
+			if more, err = l.store.IndexNames(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// owner makes the account with most of the messages, which sees the pages of
+// the operator too, and a session of its own.
+func (l *loader) owner(ctx context.Context) (err error) {
+	if l.account, err = l.store.CreateAccount(ctx, registry.Account{Name: accountName, Operator: true}, ""); err != nil {
+		return err
+	}
+	if l.account, err = l.store.EnableWebhooks(ctx, l.account.ID, accountName, true); err != nil {
+		return err
+	}
+	l.session = auth.NewToken("")
+	return l.store.SaveSession(ctx, auth.Hash(l.session), l.account.ID)
 }
 
 // customers makes the applications with their endpoints. Each endpoint of the
-// big one wants a type of its own, and the first the type that is sent.
+// account wants a type of its own, and the first the type that is sent.
 func (l *loader) customers(ctx context.Context) error {
 	for i := range l.Customers + 1 {
-		a, err := l.store.CreateApplication(ctx, webhook.Application{
-			Environment: l.environment, Name: fmt.Sprintf("customer %d", i), Metadata: map[string]string{},
-		})
-		if err != nil {
-			return err
-		}
-		count, list := 1, &l.small
-		if i == 0 {
-			count, list = bigEndpoints, &l.big
+		a := webhook.Application{ID: l.account.Application}
+		count, list := bigEndpoints, &l.big
+		if i > 0 {
+			var err error
+			count, list = 1, &l.small
+			a, err = l.store.CreateApplication(ctx, webhook.Application{
+				Environment: l.environment, Name: fmt.Sprintf("customer %d", i), Metadata: map[string]string{},
+			})
+			if err != nil {
+				return err
+			}
 		}
 		for n := range count {
 			e := webhook.Endpoint{
@@ -112,6 +151,42 @@ func typeOf(n int) string {
 	return fmt.Sprintf("%s.%d", eventType, n)
 }
 
+// The account has a few datasets, and works on one for a while before the next.
+// Names of samples come in no order. That of the oldest sample, of one in the
+// middle and of the newest begin otherwise, and the payload of the oldest holds
+// a word of its own.
+const (
+	accountName = "bench"
+	datasets    = 20
+	atOnce      = 997
+	rareSample  = "needle"
+	rareWord    = "haystack"
+)
+
+// about says what the k-th message of the account is about.
+func (l *loader) about(k int) (dataset, sample string) {
+	dataset = fmt.Sprintf("%s/photos-%d", accountName, k/atOnce%datasets)
+	const prime = 10_000_019
+	sample = fmt.Sprintf("img_%08d.jpg", k*7919%prime)
+	if newest := (l.Messages - 1) / 2; k == 0 || k == newest/2 || k == newest {
+		sample = fmt.Sprintf("%s_%d.jpg", rareSample, k)
+	}
+	return dataset, sample
+}
+
+// told is the payload of a message about a sample.
+func told(eventType, dataset, sample, note string, size int) []byte {
+	const form = `{"event_type":%q,"created_at":"2026-08-09T14:40:19.987691+00:00","api_version":"2021-08-01","dataset":%q,` +
+		`"object":{"name":%q,"note":%q},"text":"Sample %s changed in dataset %s."}`
+	text := fmt.Sprintf(form, eventType, dataset, sample, note, sample, dataset)
+	const filler = "The quick brown fox jumps over the lazy dog. "
+	if room := size - len(text); room > 0 {
+		note += strings.Repeat(filler, room/len(filler)+1)[:room]
+		text = fmt.Sprintf(form, eventType, dataset, sample, note, sample, dataset)
+	}
+	return []byte(text)
+}
+
 // load stores the messages of a slice. One attempt in a thousand has failed.
 func (l *loader) load(ctx context.Context, first, end int) error {
 	text := payload(l.Size)
@@ -136,7 +211,16 @@ func (l *loader) load(ctx context.Context, first, end int) error {
 		if i/2%1000 == 0 {
 			a.Outcome, a.Ends, a.StatusCode, a.Response = webhook.Refused, webhook.Failed, 500, []byte("no")
 		}
-		messages = append(messages, &webhook.Message{Application: to.Application, EventType: kind, Payload: text, CreatedAt: now})
+		m := &webhook.Message{Application: to.Application, EventType: kind, Payload: text, CreatedAt: now}
+		if i%2 == 0 {
+			m.Dataset, m.Subject = l.about(i / 2)
+			note := ""
+			if i == 0 {
+				note = rareWord
+			}
+			m.Payload = told(kind, m.Dataset, m.Subject, note, l.Size)
+		}
+		messages = append(messages, m)
 		attempts = append(attempts, a)
 	}
 	if err := l.store.LoadHistory(ctx, messages, attempts); err != nil {
@@ -149,7 +233,7 @@ func (l *loader) load(ctx context.Context, first, end int) error {
 }
 
 func (l *loader) history() *history {
-	h := &history{}
+	h := &history{Cookie: l.session, Pages: l.pages()}
 	path := func(id webhook.ID) string { return "/api/v1/app/" + webhook.ApplicationID.Format(id) }
 	for _, e := range l.small {
 		h.Paths = append(h.Paths, path(e.Application)+"/msg")
@@ -207,7 +291,7 @@ func ages(ctx context.Context, b *run) error {
 	cost := func(s *side) float64 { return s.result().CPU[roleNode].Seconds() }
 	last := len(sides) - 1
 	b.report.figure(cost(sides[last])/cost(sides[0]), "", "processor time of the node, %d stored to %d", all[last].size, all[0].size)
-	return b.pages(ctx, all)
+	return b.lists(ctx, all)
 }
 
 // aged makes a database with a history, and starts a node on it.
@@ -241,8 +325,8 @@ const (
 	tooLong = 10 * time.Second
 )
 
-// pages takes the times of pages at the nodes in turn.
-func (b *run) pages(ctx context.Context, all []*aged) error {
+// lists takes the times of pages of lists at the nodes in turn.
+func (b *run) lists(ctx context.Context, all []*aged) error {
 	for i := range looks {
 		b.report.progress("look %d of %d at each list", i+1, looks)
 		for _, a := range all {

@@ -167,8 +167,8 @@ func (v *visit) log(e *webhook.Endpoint, here string) (logView, error) {
 	}
 	if !view.Filter.Any() && view.Newer == "" {
 		view.Tail = here + "/tail"
-		if len(list.rows) > 0 {
-			view.Tail += "?after=" + webhook.AttemptID.Format(list.rows[0].ID)
+		if n := len(list.rows); n > 0 {
+			view.Tail += "?after=" + webhook.AttemptID.Format(list.rows[n-1].ID)
 		}
 	}
 	return view, nil

@@ -65,6 +65,62 @@ func TestALiveTailBringsNewRows(t *testing.T) {
 	t.Errorf("no row came: %v", lines.Err())
 }
 
+// TestALiveTailMissesNothing opens a tail on a page that shows the first of many
+// attempts: all that were committed since are sent, whatever their ids.
+func TestALiveTailMissesNothing(t *testing.T) {
+	w := newSite(t, Config{})
+	account, err := w.store.Account(t.Context(), "jane")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := w.store.Endpoint(t.Context(), account.Application, w.endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := func(n int) (first webhook.ID) {
+		messages, attempts := make([]*webhook.Message, n), make([]webhook.Attempt, n)
+		for i := range n {
+			messages[i] = &webhook.Message{Application: e.Application, EventType: "sample.created", Payload: []byte("{}")}
+			attempts[i] = webhook.Attempt{DeliveryKey: webhook.DeliveryKey{Endpoint: e.ID}, Number: 1, StatusCode: 204, StartedAt: time.Now()}
+		}
+		if err := w.store.LoadHistory(t.Context(), messages, attempts); err != nil {
+			t.Fatal(err)
+		}
+		return attempts[0].ID
+	}
+	oldest := made(3)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet,
+		w.url+"/webhooks/jane/endpoints/"+w.endpoint+"/tail?after="+webhook.AttemptID.Format(oldest), http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := w.login("jane").Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	lines := bufio.NewScanner(res.Body)
+	rows := func(n int) {
+		t.Helper()
+		for n > 0 && lines.Scan() {
+			if strings.HasPrefix(lines.Text(), "data: ") {
+				n--
+			}
+		}
+		if n > 0 {
+			t.Fatalf("%d rows did not come: %v", n, lines.Err())
+		}
+	}
+	rows(2)
+	// More than one look sends: the newest of them, and then what is new again.
+	made(maxTailed + 50)
+	rows(maxTailed)
+	made(1)
+	rows(1)
+}
+
 func TestEveryOutcomeIsExplained(t *testing.T) {
 	for outcome := webhook.Refused; outcome <= webhook.NotSent; outcome++ {
 		if advice(&webhook.Attempt{Outcome: outcome, StatusCode: 500}) == "" {

@@ -7,6 +7,7 @@ import (
 	"fanfare/internal/webhook"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -16,8 +17,10 @@ const (
 	tailEvery = time.Second
 	tailLife  = 10 * time.Minute
 	maxTails  = 256
-	// maxTailed is how many rows one look sends at most.
-	maxTailed = 200
+	// maxTailed is how many rows one look sends at most, maxTailLook how many
+	// attempts it finds.
+	maxTailed   = 200
+	maxTailLook = 20_000
 	// tailLag is how much later than its id says an attempt may show up: ids are
 	// made before the commit, and commits end in any order.
 	tailLag = 5 * time.Second
@@ -26,7 +29,8 @@ const (
 )
 
 // tail sends the rows of new attempts at an endpoint as server-sent events,
-// until the browser goes away. After says behind which attempt to begin.
+// until the browser goes away. After is the oldest attempt that its page shows:
+// it is sent those again that are newer, and leaves out what it shows already.
 func (p *Portal) tail(v *visit) error {
 	e, err := v.endpoint()
 	if err != nil {
@@ -38,15 +42,12 @@ func (p *Portal) tail(v *visit) error {
 	default:
 		return fmt.Errorf("%d live tails: %w", maxTails, webhook.ErrUnavailable)
 	}
-	ref := v.Header.Get("Last-Event-Id")
-	if ref == "" {
-		ref = v.URL.Query().Get("after")
+	stream := &stream{visit: v, endpoint: e, after: webhook.FloorID(time.Now().Add(-tailLag))}
+	if last, err := webhook.AttemptID.Parse(v.Header.Get("Last-Event-Id")); err == nil {
+		stream.after, stream.last = behind(last), last
+	} else if after, err := webhook.AttemptID.Parse(v.URL.Query().Get("after")); err == nil {
+		stream.after, stream.last = after, after
 	}
-	last, err := webhook.AttemptID.Parse(ref)
-	if err != nil {
-		last = webhook.FloorID(time.Now())
-	}
-	stream := &stream{visit: v, endpoint: e, last: last, seen: map[webhook.ID]bool{last: true}, begin: last}
 	v.w.Header().Set("Content-Type", "text/event-stream")
 	v.w.Header().Set("X-Accel-Buffering", "no") // proxies pass it on as it comes
 	if err := stream.send(": here\n\n"); err != nil {
@@ -76,41 +77,51 @@ func (p *Portal) tail(v *visit) error {
 type stream struct {
 	*visit
 	endpoint *webhook.Endpoint
-	// begin is where it began, last the newest attempt that it has sent.
-	begin, last webhook.ID
+	// after is where the next look begins, last the newest attempt that was
+	// sent, and seen are those that the last look has found.
+	after, last webhook.ID
 	seen        map[webhook.ID]bool
 }
 
-// more sends what is new. It looks back a little, for what was late.
+// behind is how far a look goes back behind an attempt that was sent.
+func behind(last webhook.ID) webhook.ID { return webhook.FloorID(last.Time().Add(-tailLag)) }
+
+// more sends what is new, late ones too. When that is more than anybody can read
+// it is the newest of it: the log has the rest.
 func (s *stream) more() error {
-	after := webhook.FloorID(s.last.Time().Add(-tailLag))
-	if bytes.Compare(after[:], s.begin[:]) < 0 {
-		after = s.begin
-	}
-	found, err := s.p.store.SearchAttempts(s.Context(), s.endpoint.Application, s.endpoint.ID, store.Search{},
-		store.Page{Limit: maxTailed, After: after, Ascending: true})
+	found, err := s.p.store.AttemptsAfter(s.Context(), s.endpoint.Application, s.endpoint.ID, s.after, maxTailLook)
 	if err != nil {
 		return err
 	}
-	if len(found.Rows) == 0 {
-		return s.send(": still here\n\n")
-	}
-	seen := make(map[webhook.ID]bool, len(found.Rows))
-	var out bytes.Buffer
-	for i := range found.Rows {
-		a := &found.Rows[i]
-		seen[a.ID] = true
-		if s.seen[a.ID] {
-			continue
-		}
-		if bytes.Compare(a.ID[:], s.last[:]) > 0 {
-			s.last = a.ID
-		}
-		if err := s.write(&out, a); err != nil {
-			return err
+	seen := make(map[webhook.ID]bool, len(found))
+	var fresh []webhook.ID
+	for _, id := range found {
+		if seen[id] = true; !s.seen[id] {
+			fresh = append(fresh, id)
 		}
 	}
 	s.seen = seen
+	if len(fresh) == 0 {
+		return s.send(": still here\n\n")
+	}
+	fresh = fresh[:min(len(fresh), maxTailed)]
+	slices.Reverse(fresh)
+	attempts, err := s.p.store.LoggedAttempts(s.Context(), s.endpoint.Application, s.endpoint.ID, fresh)
+	if err != nil {
+		return err
+	}
+	var out bytes.Buffer
+	for i := range attempts {
+		if bytes.Compare(attempts[i].ID[:], s.last[:]) > 0 {
+			s.last = attempts[i].ID
+		}
+		if err := s.write(&out, &attempts[i]); err != nil {
+			return err
+		}
+	}
+	if from := behind(s.last); bytes.Compare(from[:], s.after[:]) > 0 {
+		s.after = from
+	}
 	return s.send(out.String())
 }
 

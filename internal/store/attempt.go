@@ -79,6 +79,15 @@ func (f *AttemptFilter) IsZero() bool {
 	return f.Endpoint.IsZero() && f.Status == nil && f.CodeClass == nil && f.Message.IsZero()
 }
 
+// statusConditions narrow a list of attempts to those that alone would mean an
+// end.
+var statusConditions = map[webhook.Status]string{
+	webhook.Pending:   ` AND 1 = 0`,
+	webhook.Succeeded: ` AND outcome = 0`,
+	webhook.Failed:    ` AND outcome <> 0 AND NOT (outcome = 7 AND ends = 3)`,
+	webhook.Canceled:  ` AND outcome = 7 AND ends = 3`,
+}
+
 func (f *AttemptFilter) where(d dialect, args []any) (string, []any) {
 	// Attempts that only note that a replay made them needless are no calls.
 	conditions := ` AND NOT (outcome = 7 AND ends IN (0, 1))`
@@ -87,12 +96,7 @@ func (f *AttemptFilter) where(d dialect, args []any) (string, []any) {
 		conditions += fmt.Sprintf(` AND endpoint_id = $%d`, len(args))
 	}
 	if f.Status != nil {
-		conditions += map[webhook.Status]string{
-			webhook.Pending:   ` AND 1 = 0`,
-			webhook.Succeeded: ` AND outcome = 0`,
-			webhook.Failed:    ` AND outcome <> 0 AND NOT (outcome = 7 AND ends = 3)`,
-			webhook.Canceled:  ` AND outcome = 7 AND ends = 3`,
-		}[*f.Status]
+		conditions += statusConditions[*f.Status]
 	}
 	if f.CodeClass != nil {
 		args = append(args, *f.CodeClass, *f.CodeClass+99)

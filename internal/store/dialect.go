@@ -10,6 +10,7 @@ import (
 	"net"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"modernc.org/sqlite"
@@ -38,17 +39,30 @@ type dialect struct {
 	within string
 	// clock is the database's own time in microseconds, as an expression.
 	clock string
+	// indexLag is the default of Config.IndexLag.
+	indexLag time.Duration
+	// covered has a join use the index of messages alone where that is enough.
+	covered string
+	// each is a join of message_slice s with its rows of message_name n that
+	// fulfil a condition, slice by slice in the order that is asked for.
+	each string
 }
 
 var (
 	sqliteDialect = dialect{
 		name: "sqlite", begin: "BEGIN IMMEDIATE", writers: 1, batch: 512, within: `instr(%[2]s, $%[1]d) > 0`,
-		clock: `CAST(unixepoch('subsec') * 1000000 AS BIGINT)`,
+		clock:    `CAST(unixepoch('subsec') * 1000000 AS BIGINT)`,
+		indexLag: time.Second,
+		covered:  ` INDEXED BY message_list`,
+		each:     `message_slice s CROSS JOIN message_name n ON n.slice = s.number AND %s`,
 	}
 	postgresDialect = dialect{
 		name: "postgres", begin: "BEGIN", writers: 8, batch: 1, sets: true, ingesters: 2, hotBatch: 512, within: `strpos(%[2]s, $%[1]d) > 0`,
 		forUpdate: " FOR UPDATE", skipLocked: " FOR UPDATE SKIP LOCKED",
-		clock: `CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)`,
+		clock:    `CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)`,
+		indexLag: 10 * time.Second,
+		// OFFSET keeps the planner from joining in any other way.
+		each: `message_slice s CROSS JOIN LATERAL (SELECT message_ids FROM message_name n WHERE n.slice = s.number AND %s OFFSET 0) n`,
 	}
 )
 

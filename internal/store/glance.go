@@ -57,7 +57,7 @@ func (s *Store) SendTest(ctx context.Context, m *webhook.Message, endpointRef st
 }
 
 // countSlices bounds how much of the history CountReplay walks over.
-const countSlices = 20
+const countSlices = 10
 
 // CountReplay counts the messages that a replay would send now. It looks at so
 // much of the history as is read in a moment: more says that there is more.
@@ -68,7 +68,7 @@ func (s *Store) CountReplay(ctx context.Context, k webhook.Task) (n int64, more 
 	}
 	position := startOf(&k)
 	for range countSlices {
-		last, messages, err := s.replayed(ctx, &k, position, slice)
+		last, messages, err := s.replayed(ctx, e, &k, position, slice)
 		if err == nil && k.Name == webhook.TaskReplayMissing {
 			messages, err = s.onlyWanted(ctx, e, messages)
 		}

@@ -221,7 +221,10 @@ func (t *tx) insertMessages(all []*ingestion) ([]bool, error) {
 	for i, in := range all {
 		which[i] = stored[string(in.message.ID[:])]
 	}
-	return which, err
+	if err != nil {
+		return nil, err
+	}
+	return which, t.indexLate(all)
 }
 
 var keySet = newSet("idempotency", "hash BYTEA", "expires_at BIGINT", "message_id BYTEA", "status = 1", "locked_until = 0")

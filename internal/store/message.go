@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -64,6 +65,55 @@ type Page struct {
 	Ascending bool
 }
 
+// from narrows the page to ids that are not below one, to to those not above one.
+func (p Page) from(first webhook.ID) Page {
+	if bytes.Compare(first[:], p.After[:]) > 0 {
+		p.After = preceding(first)
+	}
+	return p
+}
+
+func (p Page) to(last webhook.ID) Page {
+	if next := following(last); p.Before.IsZero() || bytes.Compare(next[:], p.Before[:]) < 0 {
+		p.Before = next
+	}
+	return p
+}
+
+// beyond is the rest of the page behind an id.
+func (p Page) beyond(id webhook.ID) Page {
+	if p.Ascending {
+		p.After = id
+	} else {
+		p.Before = id
+	}
+	return p
+}
+
+// lets reports whether an id is in the bounds.
+func (p Page) lets(id webhook.ID) bool {
+	return bytes.Compare(id[:], p.After[:]) > 0 && (p.Before.IsZero() || bytes.Compare(id[:], p.Before[:]) < 0)
+}
+
+// following and preceding are the next id and the one before.
+func following(id webhook.ID) webhook.ID {
+	for i := len(id) - 1; i >= 0; i-- {
+		if id[i]++; id[i] != 0 {
+			break
+		}
+	}
+	return id
+}
+
+func preceding(id webhook.ID) webhook.ID {
+	for i := len(id) - 1; i >= 0; i-- {
+		if id[i]--; id[i] != 0xff {
+			break
+		}
+	}
+	return id
+}
+
 // where renders the bounds as conditions on a column, and the order.
 func (p Page) where(column string, args []any) (conditions, order string, _ []any) {
 	var b strings.Builder
@@ -87,21 +137,33 @@ func (p Page) where(column string, args []any) (conditions, order string, _ []an
 // more. It is the zero value when the list ends before.
 type Horizon struct{ Last, Next webhook.ID }
 
+// within narrows a page to what it may look at.
+func (h Horizon) within(p Page) Page {
+	switch {
+	case h.Last.IsZero():
+		return p
+	case p.Ascending:
+		return p.to(h.Last)
+	default:
+		return p.from(h.Last)
+	}
+}
+
 // MessageHorizon is that of a list of an application's messages.
 func (s *Store) MessageHorizon(ctx context.Context, app webhook.ID, p Page) (Horizon, error) {
-	return s.horizon(ctx, `SELECT id FROM message WHERE application_id = $1`, app, p)
+	return s.horizon(ctx, `SELECT id FROM message WHERE application_id = $1`, app, p, s.cfg.MaxScan)
 }
 
 // AttemptHorizon is that of a list of the attempts made at an endpoint.
 func (s *Store) AttemptHorizon(ctx context.Context, endpoint webhook.ID, p Page) (Horizon, error) {
-	return s.horizon(ctx, `SELECT id FROM attempt WHERE endpoint_id = $1`, endpoint, p)
+	return s.horizon(ctx, `SELECT id FROM attempt WHERE endpoint_id = $1`, endpoint, p, s.cfg.MaxScan)
 }
 
-// horizon walks over an index alone.
-func (s *Store) horizon(ctx context.Context, query string, of webhook.ID, p Page) (h Horizon, err error) {
+// horizon walks over an index alone, as many rows as a page may look at.
+func (s *Store) horizon(ctx context.Context, query string, of webhook.ID, p Page, depth int) (h Horizon, err error) {
 	p.Limit = 2
 	bounds, order, args := p.where("id", []any{key(of)})
-	rows, err := s.query(ctx, query+bounds+order+fmt.Sprintf(" OFFSET %d", s.cfg.MaxScan-1), args...)
+	rows, err := s.query(ctx, query+bounds+order+fmt.Sprintf(" OFFSET %d", depth-1), args...)
 	ends, err := collect(rows, err, scanID)
 	if err != nil {
 		return h, fmt.Errorf("horizon: %w", err)

@@ -46,6 +46,9 @@ type Store struct {
 	tasks     chan struct{}
 	gathering *gathering
 
+	settled   settled
+	unindexed unindexed
+
 	apps       *appCache
 	sparing    sparing
 	facts      atomic.Pointer[Facts]
@@ -70,6 +73,14 @@ type Config struct {
 	// so that a filter that lets next to nothing through does not make it slow:
 	// 10,000 if zero.
 	MaxScan int
+	// NameSlice is how many messages a slice of the index of names covers: 5,000
+	// if zero. Fewer make it slower to search for what is rare, more for what is
+	// frequent.
+	NameSlice int
+	// IndexLag is how old a message is at least when its names are indexed: half
+	// of it is what may lie between making an id and writing the row, and what
+	// the clocks of nodes may differ by. 1 s on SQLite, 10 s on PostgreSQL if zero.
+	IndexLag time.Duration
 	// Lease is how long a claim lasts on PostgreSQL: 60 s if zero.
 	Lease time.Duration
 	// DisableAfter is how long an endpoint may fail without a success before
@@ -97,7 +108,13 @@ func Open(ctx context.Context, database string, sealer *auth.Sealer, log *slog.L
 		cfg.AttemptRetention = 30 * 24 * time.Hour
 	}
 	if cfg.MaxScan == 0 {
-		cfg.MaxScan = 10_000
+		cfg.MaxScan = SearchDepth
+	}
+	if cfg.NameSlice == 0 {
+		cfg.NameSlice = 5000
+	}
+	if cfg.IndexLag == 0 {
+		cfg.IndexLag = d.indexLag
 	}
 	if cfg.Lease == 0 {
 		cfg.Lease = time.Minute
@@ -106,6 +123,7 @@ func Open(ctx context.Context, database string, sealer *auth.Sealer, log *slog.L
 		cfg.DisableAfter = 5 * 24 * time.Hour
 	}
 	s := &Store{dialect: d, sealer: sealer, log: log, cfg: cfg, apps: newAppCache(), work: make(chan struct{}, 1), tasks: make(chan struct{}, 1), gathering: newGathering()}
+	s.unindexed.told = make(chan struct{}, 1)
 	s.node = s.ids.New(time.Now())
 	s.newFacts(0)
 	s.deliverySet = s.newDeliverySet()

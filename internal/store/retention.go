@@ -119,8 +119,14 @@ func (s *Store) removeOldOf(ctx context.Context, a *webhook.Application) (more b
 				more = more || full
 				return err
 			}
-			n, err := t.exec(`DELETE FROM `+old.table+` WHERE (id, application_id) IN (
-				SELECT id, application_id FROM `+old.table+` WHERE `+old.condition+` LIMIT $1)`, append([]any{slice}, before...)...)
+			rows, err := t.query(`DELETE FROM `+old.table+` WHERE (id, application_id) IN (
+				SELECT id, application_id FROM `+old.table+` WHERE `+old.condition+` LIMIT $1) RETURNING id`, append([]any{slice}, before...)...)
+			gone, err := collect(rows, err, scanID)
+			t.wrote = t.wrote || len(gone) > 0
+			if err == nil && old.table == "message" {
+				err = t.removeNamesOf(a.ID, gone)
+			}
+			n := len(gone)
 			more = more || n == slice
 			return err
 		})

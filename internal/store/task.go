@@ -217,14 +217,15 @@ func (s *Store) advance(ctx context.Context, k *webhook.Task, from []byte, next 
 
 // The replays select messages for an endpoint ($2) of an application ($1), in
 // slices of the history that begin after $3 and end before $4. Each says over
-// which rows it walks and which of them count.
+// which rows it walks and which of them count. (SQLite joins in the order of a
+// CROSS JOIN.)
 var replays = map[string]struct{ walk, which string }{
 	// What failed and has not arrived since: the first failure of each message
 	// in the window stands for it.
 	webhook.TaskRecover: {
-		`SELECT id, message_id FROM attempt WHERE endpoint_id = $2 AND application_id = $1 AND id > $3 AND id < $4 ORDER BY id LIMIT 1000`,
-		`SELECT w.message_id FROM walk w JOIN attempt x ON x.id = w.id
-		WHERE x.outcome <> 0 AND NOT (x.outcome = 7 AND x.ends <> 2)
+		`SELECT id, message_id, outcome, ends FROM attempt WHERE endpoint_id = $2 AND application_id = $1 AND id > $3 AND id < $4 ORDER BY id LIMIT 1000`,
+		`SELECT w.message_id FROM walk w
+		WHERE w.outcome <> 0 AND NOT (w.outcome = 7 AND w.ends <> 2)
 		AND EXISTS (SELECT 1 FROM message m WHERE m.id = w.message_id AND m.application_id = $1)
 		AND NOT EXISTS (SELECT 1 FROM attempt a WHERE a.message_id = w.message_id AND a.endpoint_id = $2 AND a.outcome = 0)
 		AND NOT EXISTS (SELECT 1 FROM attempt a WHERE a.message_id = w.message_id AND a.endpoint_id = $2
@@ -232,13 +233,13 @@ var replays = map[string]struct{ walk, which string }{
 	},
 	webhook.TaskReplayMissing: {
 		`SELECT id, id AS message_id FROM message WHERE application_id = $1 AND id > $3 AND id < $4 ORDER BY id LIMIT 1000`,
-		`SELECT message.id FROM walk w JOIN message ON message.id = w.id
-		WHERE NOT EXISTS (SELECT 1 FROM attempt a WHERE a.message_id = message.id AND a.endpoint_id = $2 AND a.outcome <> 7)
+		`SELECT message.id FROM walk w CROSS JOIN message
+		WHERE message.id = w.id AND message.application_id = $1 AND NOT EXISTS (SELECT 1 FROM attempt a WHERE a.message_id = message.id AND a.endpoint_id = $2 AND a.outcome <> 7)
 		AND NOT ` + planned,
 	},
 	webhook.TaskBulkReplay: {
 		`SELECT id, id AS message_id FROM message WHERE application_id = $1 AND id > $3 AND id < $4 ORDER BY id LIMIT 1000`,
-		`SELECT message.id FROM walk w JOIN message ON message.id = w.id WHERE ` + attempted,
+		`SELECT message.id FROM walk w CROSS JOIN message WHERE message.id = w.id AND message.application_id = $1 AND ` + attempted,
 	},
 }
 
@@ -269,7 +270,7 @@ func (s *Store) replaySlice(ctx context.Context, k *webhook.Task, position []byt
 	if k.Params.Rate > 0 && !k.Counting {
 		limit = min(limit, k.Params.Rate)
 	}
-	last, messages, err := s.replayed(ctx, k, position, limit)
+	last, messages, err := s.replayed(ctx, e, k, position, limit)
 	if err != nil {
 		return err
 	}
@@ -311,12 +312,15 @@ func messagesSent(k *webhook.Task) json.RawMessage {
 
 // replayed walks over one slice of history. It returns the position after the
 // slice, nil at the end, and the messages to send.
-func (s *Store) replayed(ctx context.Context, k *webhook.Task, position []byte, limit int) (last []byte, messages []webhook.ID, err error) {
+func (s *Store) replayed(ctx context.Context, e *webhook.Endpoint, k *webhook.Task, position []byte, limit int) (last []byte, messages []webhook.ID, err error) {
 	args := []any{key(k.Application), key(k.Endpoint), position, key(webhook.FloorID(k.Params.Until))}
 	if k.Name == webhook.TaskRecover {
 		args = append(args, startOf(k))
 	}
 	f := MessageFilter{EventTypes: k.Params.EventTypes, Channel: k.Params.Channel, Tag: k.Params.Tag}
+	if k.Name == webhook.TaskReplayMissing && f.EventTypes == nil && len(e.EventTypes) > 0 {
+		f.EventTypes = e.EventTypes // it cannot have missed others
+	}
 	conditions, args := f.where(s.dialect, "message", args)
 	if k.Params.SkipSucceeded {
 		conditions += ` AND NOT ` + arrived
@@ -359,20 +363,14 @@ var statusNumbers = map[int]webhook.Status{0: webhook.Succeeded, 2: webhook.Fail
 
 // onlyWanted leaves out messages that the filters of an endpoint exclude.
 func (s *Store) onlyWanted(ctx context.Context, e *webhook.Endpoint, messages []webhook.ID) ([]webhook.ID, error) {
+	all, err := s.messages(ctx, e.Application, messages, e.Filter != nil)
 	var wanted []webhook.ID
-	for _, message := range messages {
-		m, err := scanMessage(s.row(ctx, selectMessage+` WHERE id = $1 AND application_id = $2`, key(message), key(e.Application)))
-		if errors.Is(err, webhook.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		if e.Wants(&m) {
-			wanted = append(wanted, message)
+	for i := range all {
+		if e.Wants(&all[i]) {
+			wanted = append(wanted, all[i].ID)
 		}
 	}
-	return wanted, nil
+	return wanted, err
 }
 
 // replayAll makes a replay of each message whose payload is still there.

@@ -160,6 +160,7 @@ func (w *writer) once(batch []work) ([]error, error) {
 		f()
 	}
 	t.tell()
+	w.s.unindexed.stored(t.stored, w.s.cfg.NameSlice)
 	if w.s.observe != nil {
 		w.s.observe(Commit{Work: len(batch), Messages: t.stored, Took: time.Since(began)})
 	}

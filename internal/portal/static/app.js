@@ -122,7 +122,14 @@
     source.onerror = () => { mark.hidden = true; };
     source.onmessage = (e) => {
       const body = table.tBodies[0];
+      const shown = (row) => row.querySelector("a.row").getAttribute("href");
+      const links = new Set(Array.from(body.rows, shown));
       body.insertAdjacentHTML("afterbegin", e.data);
+      // What was made around the time at which the page was is sent again.
+      if (links.has(shown(body.firstElementChild))) {
+        body.firstElementChild.remove();
+        return;
+      }
       body.firstElementChild.classList.add("new");
       refresh(body.firstElementChild);
       while (body.rows.length > maxRows) body.lastElementChild.remove();

@@ -177,9 +177,30 @@ CREATE TABLE message (
     PRIMARY KEY (id, application_id)
 );
 CREATE INDEX message_expiry ON message (expires_at) WHERE expires_at > 0;
-CREATE INDEX message_list ON message (application_id, id);
+-- SQLite needs no row to tell by type and dataset, and by what came of an
+-- attempt: a page looks at thousands.
+CREATE INDEX message_list ON message (application_id, id/*sqlite: , event_type, dataset */);
 /*postgres: CREATE INDEX message_poll ON message (application_id, xid, id); */
 CREATE UNIQUE INDEX message_event ON message (application_id, event_id) WHERE event_id IS NOT NULL;
+
+-- The datasets and samples that messages are about, for searches. Names come in
+-- no order: an index that is kept with each message is written all over. Here
+-- what is old enough is added in slices that are put in order first, so that
+-- rows append. A slice covers the messages from its first to its last id.
+CREATE TABLE message_slice (
+    number   BIGINT NOT NULL PRIMARY KEY,
+    first_id BYTEA NOT NULL,
+    last_id  BYTEA NOT NULL
+);
+CREATE TABLE message_name (
+    slice          BIGINT NOT NULL,
+    application_id BYTEA NOT NULL,
+    kind           SMALLINT NOT NULL, -- 0 for datasets, 1 for samples
+    name           TEXT /*postgres: COLLATE "C" */ NOT NULL,
+    part           BIGINT NOT NULL, -- a name with many messages has several rows
+    message_ids    BYTEA NOT NULL, -- one after another
+    PRIMARY KEY (slice, application_id, kind, name, part)
+) /*sqlite: WITHOUT ROWID */;
 
 CREATE TABLE attempt (
     id             BYTEA NOT NULL,
@@ -204,8 +225,8 @@ CREATE TABLE attempt (
     error          TEXT NOT NULL,
     PRIMARY KEY (id, application_id)
 );
-CREATE INDEX attempt_message ON attempt (message_id, endpoint_id, id);
-CREATE INDEX attempt_endpoint ON attempt (endpoint_id, id);
+CREATE INDEX attempt_message ON attempt (message_id, endpoint_id, id/*sqlite: , outcome, ends */);
+CREATE INDEX attempt_endpoint ON attempt (endpoint_id, id/*sqlite: , application_id, message_id, number, outcome, ends */);
 
 -- Attempts counted by hour, endpoint, what came of them, and how long they took: bucket n ends at 2^(n/2) times 0.1 ms.
 CREATE TABLE endpoint_hour (
