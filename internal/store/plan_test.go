@@ -37,7 +37,7 @@ func TestNoPageReadsAllOfHistory(t *testing.T) {
 	}
 	asked := 0
 	s.stmts.Range(func(query, _ any) bool {
-		text := query.(string) //nolint:forcetypeassert,errcheck // only texts are put in
+		text := query.(string) //nolint:forcetypeassert // only texts are put in
 		var args []any
 		for strings.Contains(text, fmt.Sprintf("$%d", len(args)+1)) {
 			args = append(args, 1)
