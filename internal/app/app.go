@@ -185,7 +185,7 @@ func (n *Node) open(cfg *config.Config, version string) error {
 		Version: version, Secure: cfg.Secure(), HTTPSOnly: cfg.HTTPSOnly,
 		Promises: portal.Promises{
 			RetrySchedule: cfg.RetrySchedule, RequestTimeout: cfg.RequestTimeout, DisableAfter: cfg.DisableAfter,
-			RetryAfterCap: cfg.RetryAfterCap,
+			RetryAfterCap: cfg.RetryAfterCap, MessageRetention: cfg.MessageRetention, AttemptRetention: cfg.AttemptRetention,
 		},
 		EmbedOrigins: cfg.Portal.EmbedOrigins, OperatorToken: cfg.Portal.OperatorToken,
 		Brand:  portal.Brand{Name: cfg.Portal.BrandName, Color: cfg.Portal.BrandColor, Logo: logo},

@@ -51,6 +51,8 @@ type Facts struct {
 	RetrySchedule []string
 	// RequestTimeout, DisableAfter and RetryAfterCap are lengths of time in words.
 	RequestTimeout, DisableAfter, RetryAfterCap string
+	// MessageRetention and AttemptRetention are, too.
+	MessageRetention, AttemptRetention string
 }
 
 // contents are what the templates of pages see.

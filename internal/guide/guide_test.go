@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-var facts = Facts{RetrySchedule: []string{"5 seconds", "5 minutes"}, RequestTimeout: "15 seconds", DisableAfter: "5 days", RetryAfterCap: "1 hour"}
+var facts = Facts{RetrySchedule: []string{"5 seconds", "5 minutes"}, RequestTimeout: "15 seconds", DisableAfter: "5 days", RetryAfterCap: "1 hour", MessageRetention: "90 days", AttemptRetention: "30 days"}
 
 func newGuide(t testing.TB) *Guide {
 	t.Helper()

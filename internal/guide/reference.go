@@ -15,8 +15,10 @@ import (
 // Reference is an OpenAPI document, ready to be shown.
 type Reference struct {
 	// Name is that of its file, without the extension.
-	Name, Title, Text string
-	Groups            []Group
+	Name, Title string
+	// Lead says in a sentence or two what the API is for, Text how it is called.
+	Lead, Text string
+	Groups     []Group
 	// Source is the document itself.
 	Source []byte
 }
@@ -101,7 +103,8 @@ func readReference(source []byte) (Reference, error) {
 	if err := json.Unmarshal(source, &d); err != nil {
 		return Reference{}, err
 	}
-	r := Reference{Text: d.Info.Description}
+	var r Reference
+	r.Lead, r.Text, _ = strings.Cut(d.Info.Description, "\n\n")
 	groups := map[string]*Group{}
 	for _, path := range slices.Sorted(maps.Keys(d.Paths)) {
 		for _, method := range []string{"get", "post", "put", "patch", "delete"} {

@@ -198,10 +198,12 @@ func inWords(d time.Duration) string {
 type Promises struct {
 	RetrySchedule                               []time.Duration
 	RequestTimeout, DisableAfter, RetryAfterCap time.Duration
+	MessageRetention, AttemptRetention          time.Duration
 }
 
 func (p *Promises) facts() guide.Facts {
 	f := guide.Facts{RequestTimeout: inWords(p.RequestTimeout), RetryAfterCap: inWords(p.RetryAfterCap)}
+	f.MessageRetention, f.AttemptRetention = inWords(p.MessageRetention), inWords(p.AttemptRetention)
 	if p.DisableAfter > 0 {
 		f.DisableAfter = inWords(p.DisableAfter)
 	}

@@ -133,17 +133,19 @@ func TestAVisitorSeesTheTypesOfTheirFlagsAlone(t *testing.T) {
 }
 
 func TestTheDocumentationIsOpenToEverybody(t *testing.T) {
-	w := newSite(t, Config{Promises: Promises{RetrySchedule: []time.Duration{5 * time.Second, 90 * time.Second}, RequestTimeout: 15 * time.Second, DisableAfter: 120 * time.Hour}})
+	w := newSite(t, Config{Promises: Promises{RetrySchedule: []time.Duration{5 * time.Second, 90 * time.Second}, RequestTimeout: 15 * time.Second, DisableAfter: 120 * time.Hour, MessageRetention: 2160 * time.Hour, AttemptRetention: 36 * time.Hour}})
 	nobody := w.browser()
 	for path, says := range map[string]string{
 		"/docs/webhooks":              "Occurs",
 		"/docs/retries":               "after 5 seconds, 90 seconds",
+		"/docs/retries?":              "kept for 90 days and attempts for 36 hours",
 		"/docs/verify":                "five minutes",
 		"/docs/search?q=retry-after":  "<mark>retry-after</mark>",
 		"/docs/search?q=%3Cscript%3E": "Nothing was found for “<script>”",
 		"/docs/api/webhooks":          "/api/v1/app/{app}/endpoint",
 		"/docs/api/webhooks/endpoint": "Needs a token",
-		"/docs/api/registry":          "/datasets/{owner}/{name}/samples_bulk",
+		"/docs/api/registry":          "the word APIKey, a space and an API key",
+		"/docs/api/registry/sample":   "/datasets/{owner}/{name}/samples_bulk",
 		"/docs/api/registry/label":    "Takes the role manager",
 		"/docs/openapi/webhooks.json": `"openapi": "3.1.0"`,
 		"/docs/openapi/registry.json": `"openapi": "3.1.0"`,

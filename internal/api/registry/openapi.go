@@ -15,8 +15,9 @@ import (
 func (a *API) openAPI() []byte {
 	doc := openapi.Document{
 		Title: "Fanfare Registry",
-		Text: "Datasets, samples, labels, issues and releases. Every change sends its event. Speaks the API of the Segments.ai SDK, at the root of the server. " +
-			"Paths may end in a slash. Lists are plain arrays.",
+		Text: "Datasets, samples, labels, issues and releases. Every change sends its event. Speaks the API of the Segments.ai SDK, at the root of the server.\n\n" +
+			"Send the header Authorization with the word APIKey, a space and an API key. Keys are made on the account page, or with fanfare apikey create.\n\n" +
+			"Paths may end in a slash. Lists are plain arrays. What a body has and nobody knows is passed over. What you may not see is not found.",
 		Scheme: "key", Security: map[string]any{
 			"type": "apiKey", "in": "header", "name": "Authorization", "description": "The word APIKey, a space, and an API key of an account.",
 		},

@@ -22,7 +22,9 @@ type jsonObject = map[string]any
 func (a *API) openAPI() []byte {
 	d := documenter{schemas: jsonObject{}}
 	doc := openapi.Document{
-		Title: "Fanfare", Text: "Sends webhooks: signed, retried, in order of nobody's mistakes. Speaks the API of the Svix client libraries.",
+		Title: "Fanfare",
+		Text: "Sends webhooks: signed, retried, in order of nobody's mistakes. Speaks the API of the Svix client libraries.\n\n" +
+			"Send the header Authorization with the word Bearer, a space and a token. Tokens are made with fanfare token create.",
 		Scheme: "bearer", Security: jsonObject{"type": "http", "scheme": "bearer"},
 		PathParameters: parameterDocs, Refusals: map[int]openapi.Content{}, Schemas: d.schemas,
 	}
