@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Router finds the handler of a request by method and raw path. Unlike
@@ -75,21 +76,31 @@ func segments(path string) []string {
 
 // ServeHTTP implements http.Handler.
 func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	raw := segments(r.URL.EscapedPath())
-	decoded := make([]string, len(raw))
-	for i, segment := range raw {
-		var err error
-		if decoded[i], err = url.PathUnescape(segment); err != nil || decoded[i] == "" {
-			rt.NotFound.ServeHTTP(w, r)
+	if path, ok := decoded(r); ok {
+		if h := rt.root.find(path, r); h != nil {
+			h.ServeHTTP(w, r)
 			return
 		}
 	}
-	if h := rt.root.find(decoded, r); h != nil {
-		h.ServeHTTP(w, r)
-		return
-	}
 	rt.NotFound.ServeHTTP(w, r)
 }
+
+// decoded is the path of a request, segment by segment. It reports false where
+// one is empty, or holds what no name does: no database takes it.
+func decoded(r *http.Request) ([]string, bool) {
+	path := segments(r.URL.EscapedPath())
+	for i, segment := range path {
+		var err error
+		if path[i], err = url.PathUnescape(segment); err != nil || path[i] == "" || !Storable(path[i]) {
+			return nil, false
+		}
+	}
+	return path, true
+}
+
+// Storable reports whether a text is one that both databases hold: UTF-8, and
+// without the character NUL.
+func Storable(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
 
 // find walks the tree, literal segments first, and notes params on the way
 // back from a match.
@@ -119,14 +130,11 @@ func (n *node) find(path []string, r *http.Request) http.Handler {
 
 // Methods lists the methods that the path of a request has handlers for.
 func (rt *Router) Methods(r *http.Request) []string {
-	raw := segments(r.URL.EscapedPath())
-	for i, segment := range raw {
-		var err error
-		if raw[i], err = url.PathUnescape(segment); err != nil || raw[i] == "" {
-			return nil
-		}
+	path, ok := decoded(r)
+	if !ok {
+		return nil
 	}
-	methods := rt.root.methods(raw, map[string]bool{})
+	methods := rt.root.methods(path, map[string]bool{})
 	return slices.Sorted(maps.Keys(methods))
 }
 

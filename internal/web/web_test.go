@@ -56,6 +56,8 @@ func TestRoutes(t *testing.T) {
 		{"an empty segment is not found", "GET", "/users//", ""},
 		{"half a path is not found", "GET", "/datasets/jane", ""},
 		{"case counts", "GET", "/User", ""},
+		{"a null character is in no name", "GET", "/users/a%00b", ""},
+		{"what is not UTF-8 is no name", "GET", "/users/%ff", ""},
 	} {
 		t.Run(test.sentence, func(t *testing.T) {
 			status, body := get(router(), test.method, test.path)

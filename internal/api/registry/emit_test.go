@@ -38,6 +38,11 @@ const box = `{"annotations":[{"id":1,"category_id":1,"type":"bbox","points":[[0,
 // things are what the calls of the table below are about.
 type things struct{ sample, labelled, issue, comment string }
 
+// fill puts their ids in the place of their names.
+func (th things) fill(s string) string {
+	return strings.NewReplacer("{sample}", th.sample, "{labelled}", th.labelled, "{issue}", th.issue, "{comment}", th.comment).Replace(s)
+}
+
 // furnish fills jane/flowers and looks away from the events of that.
 func (w *world) furnish() things {
 	w.t.Helper()
@@ -61,115 +66,120 @@ func (w *world) furnish() things {
 	return th
 }
 
+// mutation is a call that changes something in what furnish makes, and the
+// events that jane's account is to have of it.
+type mutation struct {
+	path, body string
+	want       []string
+}
+
+// mutations have one for each route that changes something.
+var mutations = map[string]mutation{
+	"PATCH /user":                                 {"/user", `{"webhooks_enabled":true}`, nil},
+	"PATCH /organizations/{organization}":         {"/organizations/Acme", `{"webhooks_enabled":false}`, nil},
+	"POST /user/datasets":                         {"/user/datasets", `{"name":"new"}`, []string{"dataset.created: Dataset jane/new created."}},
+	"POST /organizations/{organization}/datasets": {"/organizations/Acme/datasets", `{"name":"new"}`, nil}, // Acme's own
+	"PATCH /datasets/{owner}/{name}": {
+		"/datasets/jane/flowers", `{"description":"x"}`,
+		[]string{"dataset.updated: Dataset jane/flowers updated: description."},
+	},
+	"DELETE /datasets/{owner}/{name}": {"/datasets/jane/flowers", "", []string{"dataset.deleted: Dataset jane/flowers deleted."}},
+	"POST /datasets/{owner}/{name}/clone": {"/datasets/jane/flowers/clone", `{"clone_labels":true}`, []string{
+		"dataset.created: Dataset jane/flowers-clone created as a clone of jane/flowers.",
+		"sample.created: Sample rose.png created in dataset jane/flowers-clone.",
+		"sample.created: Sample tulip.png created in dataset jane/flowers-clone.",
+		"label.updated: Label of sample tulip.png created (LABELED) in dataset jane/flowers-clone.",
+		"label.updated: Label of sample tulip.png in labelset model v1 created (LABELED) in dataset jane/flowers-clone.",
+	}},
+	"POST /datasets/{owner}/{name}/samples": {
+		"/datasets/jane/flowers/samples", `{"name":"a","attributes":null}`,
+		[]string{"sample.created: Sample a created in dataset jane/flowers."},
+	},
+	"POST /datasets/{owner}/{name}/samples_bulk": {
+		"/datasets/jane/flowers/samples_bulk", `[{"name":"a","attributes":null},{"name":"rose.png","attributes":null},{"name":"b","attributes":null}]`,
+		[]string{"sample.created: Sample a created in dataset jane/flowers.", "sample.created: Sample b created in dataset jane/flowers."},
+	},
+	"DELETE /datasets/{owner}/{name}/samples_bulk": {
+		"/datasets/jane/flowers/samples_bulk", `{"uuids":["{labelled}","{sample}"]}`,
+		[]string{"sample.deleted: Sample tulip.png deleted from dataset jane/flowers.", "sample.deleted: Sample rose.png deleted from dataset jane/flowers."},
+	},
+	"PATCH /samples/{sample}": {
+		"/samples/{sample}", `{"priority":1}`,
+		[]string{"sample.updated: Sample rose.png updated in dataset jane/flowers: priority."},
+	},
+	"DELETE /samples/{sample}": {"/samples/{labelled}", "", []string{"sample.deleted: Sample tulip.png deleted from dataset jane/flowers."}},
+	"PUT /labels/{sample}/{labelset}": {
+		"/labels/{sample}/ground-truth", `{"attributes":` + box + `}`,
+		[]string{"label.updated: Label of sample rose.png created (PRELABELED) in dataset jane/flowers."},
+	},
+	"PATCH /labels/{sample}/{labelset}": {
+		"/labels/{labelled}/ground-truth", `{"label_status":"REVIEWED","score":1}`,
+		[]string{"label.updated: Label of sample tulip.png changed from LABELED to REVIEWED in dataset jane/flowers: score."},
+	},
+	"DELETE /labels/{sample}/{labelset}": {
+		"/labels/{labelled}/ground-truth", "",
+		[]string{"label.deleted: Label of sample tulip.png deleted in dataset jane/flowers."},
+	},
+	"POST /datasets/{owner}/{name}/labelsets": {
+		"/datasets/jane/flowers/labelsets", `{"name":"model v2","description":"x"}`,
+		[]string{"dataset.updated: Labelset model v2 added to dataset jane/flowers."},
+	},
+	"DELETE /datasets/{owner}/{name}/labelsets/{labelset}": {"/datasets/jane/flowers/labelsets/model%20v1", "", []string{
+		"label.deleted: Label of sample tulip.png in labelset model v1 deleted in dataset jane/flowers.",
+		"dataset.updated: Labelset model v1 removed from dataset jane/flowers.",
+	}},
+	"POST /datasets/{owner}/{name}/collaborators": {
+		"/datasets/jane/flowers/collaborators", `{"user":"john","role":"reviewer"}`,
+		[]string{"dataset.updated: Collaborator john added to dataset jane/flowers as reviewer."},
+	},
+	"PATCH /datasets/{owner}/{name}/collaborators/{user}": {
+		"/datasets/jane/flowers/collaborators/bert", `{"role":"reviewer"}`,
+		[]string{"dataset.updated: Collaborator bert changed from labeler to reviewer in dataset jane/flowers."},
+	},
+	"DELETE /datasets/{owner}/{name}/collaborators/{user}": {
+		"/datasets/jane/flowers/collaborators/bert", "",
+		[]string{"dataset.updated: Collaborator bert removed from dataset jane/flowers."},
+	},
+	"POST /samples/{sample}/issues": {
+		"/samples/{sample}/issues", `{"description":"Too\n<dark>","anchor":{"type":"basic"}}`,
+		[]string{`issue.created: Issue created on sample rose.png in dataset jane/flowers: "Too &lt;dark&gt;"`},
+	},
+	"PATCH /issues/{issue}": {
+		"/issues/{issue}", `{"status":"CLOSED","description":"x"}`,
+		[]string{"issue.updated: Issue on sample tulip.png closed in dataset jane/flowers: description."},
+	},
+	"DELETE /issues/{issue}": {"/issues/{issue}", "", nil},
+	"POST /issues/{issue}/comments": {
+		"/issues/{issue}/comments", `{"text":"Thanks"}`,
+		[]string{`issue.updated: jane replied to an issue on sample tulip.png in dataset jane/flowers: "Thanks"`},
+	},
+	"DELETE /issues/{issue}/comments/{comment}": {
+		"/issues/{issue}/comments/{comment}", "",
+		[]string{"issue.updated: Reply deleted from an issue on sample tulip.png in dataset jane/flowers."},
+	},
+	"POST /datasets/{owner}/{name}/releases": {
+		"/datasets/jane/flowers/releases", `{"name":"v1"}`,
+		[]string{"release.created: Release v1 created in dataset jane/flowers."},
+	},
+	"DELETE /datasets/{owner}/{name}/releases/{release}": {"/datasets/jane/flowers/releases/v0", "", nil},
+	"POST /assets": {"/assets", `{"filename":"a.png"}`, nil},
+}
+
 // TestEveryMutatingRouteEmitsWhatTheContractSays makes one call by each route
 // that changes something. A route that is not in the table fails the test.
 func TestEveryMutatingRouteEmitsWhatTheContractSays(t *testing.T) {
-	table := map[string]struct {
-		path, body string
-		want       []string
-	}{
-		"PATCH /user":                                 {"/user", `{"webhooks_enabled":true}`, nil},
-		"PATCH /organizations/{organization}":         {"/organizations/Acme", `{"webhooks_enabled":false}`, nil},
-		"POST /user/datasets":                         {"/user/datasets", `{"name":"new"}`, []string{"dataset.created: Dataset jane/new created."}},
-		"POST /organizations/{organization}/datasets": {"/organizations/Acme/datasets", `{"name":"new"}`, nil}, // Acme's own
-		"PATCH /datasets/{owner}/{name}": {
-			"/datasets/jane/flowers", `{"description":"x"}`,
-			[]string{"dataset.updated: Dataset jane/flowers updated: description."},
-		},
-		"DELETE /datasets/{owner}/{name}": {"/datasets/jane/flowers", "", []string{"dataset.deleted: Dataset jane/flowers deleted."}},
-		"POST /datasets/{owner}/{name}/clone": {"/datasets/jane/flowers/clone", `{"clone_labels":true}`, []string{
-			"dataset.created: Dataset jane/flowers-clone created as a clone of jane/flowers.",
-			"sample.created: Sample rose.png created in dataset jane/flowers-clone.",
-			"sample.created: Sample tulip.png created in dataset jane/flowers-clone.",
-			"label.updated: Label of sample tulip.png created (LABELED) in dataset jane/flowers-clone.",
-			"label.updated: Label of sample tulip.png in labelset model v1 created (LABELED) in dataset jane/flowers-clone.",
-		}},
-		"POST /datasets/{owner}/{name}/samples": {
-			"/datasets/jane/flowers/samples", `{"name":"a","attributes":null}`,
-			[]string{"sample.created: Sample a created in dataset jane/flowers."},
-		},
-		"POST /datasets/{owner}/{name}/samples_bulk": {
-			"/datasets/jane/flowers/samples_bulk", `[{"name":"a","attributes":null},{"name":"rose.png","attributes":null},{"name":"b","attributes":null}]`,
-			[]string{"sample.created: Sample a created in dataset jane/flowers.", "sample.created: Sample b created in dataset jane/flowers."},
-		},
-		"DELETE /datasets/{owner}/{name}/samples_bulk": {
-			"/datasets/jane/flowers/samples_bulk", `{"uuids":["{labelled}","{sample}"]}`,
-			[]string{"sample.deleted: Sample tulip.png deleted from dataset jane/flowers.", "sample.deleted: Sample rose.png deleted from dataset jane/flowers."},
-		},
-		"PATCH /samples/{sample}": {
-			"/samples/{sample}", `{"priority":1}`,
-			[]string{"sample.updated: Sample rose.png updated in dataset jane/flowers: priority."},
-		},
-		"DELETE /samples/{sample}": {"/samples/{labelled}", "", []string{"sample.deleted: Sample tulip.png deleted from dataset jane/flowers."}},
-		"PUT /labels/{sample}/{labelset}": {
-			"/labels/{sample}/ground-truth", `{"attributes":` + box + `}`,
-			[]string{"label.updated: Label of sample rose.png created (PRELABELED) in dataset jane/flowers."},
-		},
-		"PATCH /labels/{sample}/{labelset}": {
-			"/labels/{labelled}/ground-truth", `{"label_status":"REVIEWED","score":1}`,
-			[]string{"label.updated: Label of sample tulip.png changed from LABELED to REVIEWED in dataset jane/flowers: score."},
-		},
-		"DELETE /labels/{sample}/{labelset}": {
-			"/labels/{labelled}/ground-truth", "",
-			[]string{"label.deleted: Label of sample tulip.png deleted in dataset jane/flowers."},
-		},
-		"POST /datasets/{owner}/{name}/labelsets": {
-			"/datasets/jane/flowers/labelsets", `{"name":"model v2","description":"x"}`,
-			[]string{"dataset.updated: Labelset model v2 added to dataset jane/flowers."},
-		},
-		"DELETE /datasets/{owner}/{name}/labelsets/{labelset}": {"/datasets/jane/flowers/labelsets/model%20v1", "", []string{
-			"label.deleted: Label of sample tulip.png in labelset model v1 deleted in dataset jane/flowers.",
-			"dataset.updated: Labelset model v1 removed from dataset jane/flowers.",
-		}},
-		"POST /datasets/{owner}/{name}/collaborators": {
-			"/datasets/jane/flowers/collaborators", `{"user":"john","role":"reviewer"}`,
-			[]string{"dataset.updated: Collaborator john added to dataset jane/flowers as reviewer."},
-		},
-		"PATCH /datasets/{owner}/{name}/collaborators/{user}": {
-			"/datasets/jane/flowers/collaborators/bert", `{"role":"reviewer"}`,
-			[]string{"dataset.updated: Collaborator bert changed from labeler to reviewer in dataset jane/flowers."},
-		},
-		"DELETE /datasets/{owner}/{name}/collaborators/{user}": {
-			"/datasets/jane/flowers/collaborators/bert", "",
-			[]string{"dataset.updated: Collaborator bert removed from dataset jane/flowers."},
-		},
-		"POST /samples/{sample}/issues": {
-			"/samples/{sample}/issues", `{"description":"Too\n<dark>","anchor":{"type":"basic"}}`,
-			[]string{`issue.created: Issue created on sample rose.png in dataset jane/flowers: "Too &lt;dark&gt;"`},
-		},
-		"PATCH /issues/{issue}": {
-			"/issues/{issue}", `{"status":"CLOSED","description":"x"}`,
-			[]string{"issue.updated: Issue on sample tulip.png closed in dataset jane/flowers: description."},
-		},
-		"DELETE /issues/{issue}": {"/issues/{issue}", "", nil},
-		"POST /issues/{issue}/comments": {
-			"/issues/{issue}/comments", `{"text":"Thanks"}`,
-			[]string{`issue.updated: jane replied to an issue on sample tulip.png in dataset jane/flowers: "Thanks"`},
-		},
-		"DELETE /issues/{issue}/comments/{comment}": {
-			"/issues/{issue}/comments/{comment}", "",
-			[]string{"issue.updated: Reply deleted from an issue on sample tulip.png in dataset jane/flowers."},
-		},
-		"POST /datasets/{owner}/{name}/releases": {
-			"/datasets/jane/flowers/releases", `{"name":"v1"}`,
-			[]string{"release.created: Release v1 created in dataset jane/flowers."},
-		},
-		"DELETE /datasets/{owner}/{name}/releases/{release}": {"/datasets/jane/flowers/releases/v0", "", nil},
-		"POST /assets": {"/assets", `{"filename":"a.png"}`, nil},
-	}
 	storeless := New(nil, nil, Config{})
 	for _, route := range storeless.router.Routes() {
-		if _, ok := table[route]; !ok && !strings.HasPrefix(route, "GET ") && route != "POST "+uploadPath {
+		if _, ok := mutations[route]; !ok && !strings.HasPrefix(route, "GET ") && route != "POST "+uploadPath {
 			t.Errorf("%s is not in the table", route)
 		}
 	}
-	for route, test := range table {
+	for route, test := range mutations {
 		t.Run(route, func(t *testing.T) {
 			each(t, func(t *testing.T, w *world) {
 				th := w.furnish()
-				fill := strings.NewReplacer("{sample}", th.sample, "{labelled}", th.labelled, "{issue}", th.issue, "{comment}", th.comment)
 				method, _, _ := strings.Cut(route, " ")
-				status, answer := w.do("jane", method, fill.Replace(test.path), fill.Replace(test.body))
+				status, answer := w.do("jane", method, th.fill(test.path), th.fill(test.body))
 				if status > 299 {
 					t.Fatalf("%d %s", status, answer)
 				}
@@ -177,7 +187,7 @@ func TestEveryMutatingRouteEmitsWhatTheContractSays(t *testing.T) {
 				w.expect("jane", test.want...)
 				// The same again is no change, where it is not a new thing or gone.
 				if method == http.MethodPatch || method == http.MethodPut {
-					if status, answer := w.do("jane", method, fill.Replace(test.path), fill.Replace(test.body)); status != http.StatusOK {
+					if status, answer := w.do("jane", method, th.fill(test.path), th.fill(test.body)); status != http.StatusOK {
 						t.Errorf("again: %d %s", status, answer)
 					}
 					w.expect("jane")

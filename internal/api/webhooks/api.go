@@ -14,7 +14,6 @@ import (
 	"net/url"
 	"strings"
 	"sync"
-	"unicode/utf8"
 )
 
 // Prefix is where the API lies.
@@ -148,11 +147,6 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Set("Access-Control-Max-Age", corsAge)
 		h.Set("Vary", "Access-Control-Request-Headers")
 		w.WriteHeader(http.StatusNoContent)
-		return
-	}
-	path, err := url.PathUnescape(r.URL.EscapedPath())
-	if err != nil || !utf8.ValidString(path) || strings.ContainsRune(path, 0) {
-		a.refuse(w, r, webhook.ErrNotFound) // nothing has such a name
 		return
 	}
 	if strings.HasSuffix(r.URL.Path, "//") { // however many slashes end a path, it is the same path
