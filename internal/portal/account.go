@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fanfare/internal/auth"
 	"fanfare/internal/store"
+	"fanfare/internal/web"
 	"fanfare/internal/webhook"
 	"fmt"
 	"net/http"
@@ -71,7 +72,7 @@ func (p *Portal) createKey(v *visit) error {
 		return err
 	}
 	label := strings.TrimSpace(v.PostFormValue("label"))
-	if n := utf8.RuneCountInString(label); n < 1 || n > 100 || strings.ContainsRune(label, 0) {
+	if n := utf8.RuneCountInString(label); n < 1 || n > 100 || !web.Storable(label) {
 		return p.showAccount(v, http.StatusUnprocessableEntity, "", "Give the key a name of 1 to 100 characters.")
 	}
 	key := auth.NewToken(auth.APIKeyPrefix)

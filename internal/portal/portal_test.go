@@ -36,7 +36,12 @@ type site struct {
 
 func newSite(t *testing.T, cfg Config) *site {
 	t.Helper()
-	s := storetest.Open(t, storetest.SQLite(t))
+	return newSiteOn(t, storetest.Open(t, storetest.SQLite(t)), cfg)
+}
+
+// newSiteOn is newSite on a store of which the test knows more.
+func newSiteOn(t *testing.T, s *store.Store, cfg Config) *site {
+	t.Helper()
 	p, err := New(s, storetest.Log(t), cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -118,7 +118,7 @@ func applicationWhere(environment webhook.ID, ref string) (where string, args []
 	if appID, err := webhook.ApplicationID.Parse(ref); err == nil {
 		return ` WHERE environment_id = $1 AND id = $2 AND NOT operational AND deleted_at IS NULL`, []any{key(environment), key(appID)}
 	}
-	return ` WHERE environment_id = $1 AND uid = $2 AND NOT operational AND deleted_at IS NULL`, []any{key(environment), ref}
+	return ` WHERE environment_id = $1 AND uid = $2 AND NOT operational AND deleted_at IS NULL`, []any{key(environment), named(ref)}
 }
 
 // Application finds an application of an environment by id or uid.

@@ -61,7 +61,7 @@ func endpointWhere(app webhook.ID, ref string) (where string, args []any) {
 	if endpointID, err := webhook.EndpointID.Parse(ref); err == nil {
 		return ` WHERE application_id = $1 AND id = $2 AND deleted_at IS NULL`, []any{key(app), key(endpointID)}
 	}
-	return ` WHERE application_id = $1 AND uid = $2 AND deleted_at IS NULL`, []any{key(app), ref}
+	return ` WHERE application_id = $1 AND uid = $2 AND deleted_at IS NULL`, []any{key(app), named(ref)}
 }
 
 // Endpoint finds an endpoint of an application by id or uid.

@@ -41,7 +41,7 @@ func intoMessage(m *webhook.Message) []any {
 // id. Its Payload is nil when that is gone. A digest is found by its id as if
 // it were a message, whose payload is what was sent.
 func (s *Store) Message(ctx context.Context, app webhook.ID, ref string) (webhook.Message, error) {
-	where, arg := ` WHERE application_id = $1 AND event_id = $2`, any(ref)
+	where, arg := ` WHERE application_id = $1 AND event_id = $2`, named(ref)
 	if messageID, err := webhook.MessageID.Parse(ref); err == nil {
 		where, arg = ` WHERE application_id = $1 AND id = $2`, key(messageID)
 	}

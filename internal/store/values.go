@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"fanfare/internal/webhook"
 	"fmt"
+	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // key is an id as a query parameter.
@@ -96,6 +98,15 @@ func (d intoJSON) Scan(src any) error {
 	default:
 		return fmt.Errorf("JSON of type %T", src)
 	}
+}
+
+// named is a name to look for, as a query parameter. One that no database holds
+// is NULL, which nothing equals.
+func named(name string) any {
+	if !utf8.ValidString(name) || strings.IndexByte(name, 0) >= 0 {
+		return nil
+	}
+	return name
 }
 
 // list is a list of names as a query parameter; nil is NULL.

@@ -3,7 +3,6 @@ package registry
 import (
 	"bytes"
 	"encoding/json"
-	"fanfare/internal/store"
 	"fmt"
 	"io"
 	"maps"
@@ -533,15 +532,4 @@ func (w *world) listed(path string) (list []map[string]any) {
 		w.t.Fatalf("%s: %s", path, answer)
 	}
 	return list
-}
-
-func TestSortsAreAllKnown(t *testing.T) {
-	var keys []string
-	for key := range store.SampleSorts {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	if want := []string{"created_at", "gt_label__updated_at", "name", "priority", "updated_at"}; !slices.Equal(keys, want) {
-		t.Errorf("got %v", keys)
-	}
 }

@@ -259,3 +259,14 @@ func TestALargeObjectLosesItsLargestFieldsInTheEventOnly(t *testing.T) {
 		}
 	})
 }
+
+func TestSortsAreAllKnown(t *testing.T) {
+	var keys []string
+	for key := range store.SampleSorts {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	if want := []string{"created_at", "gt_label__updated_at", "name", "priority", "updated_at"}; !slices.Equal(keys, want) {
+		t.Errorf("got %v", keys)
+	}
+}

@@ -46,6 +46,7 @@ func calls(t *testing.T) map[string]mutation {
 // TestEveryOperationTakesTheRoleThatItsDocumentSays makes each call with the
 // role below, and with that role.
 func TestEveryOperationTakesTheRoleThatItsDocumentSays(t *testing.T) {
+	t.Parallel()
 	all := calls(t)
 	api := New(nil, nil, Config{})
 	for i := range api.operations {
@@ -54,7 +55,7 @@ func TestEveryOperationTakesTheRoleThatItsDocumentSays(t *testing.T) {
 			continue
 		}
 		t.Run(op.id, func(t *testing.T) {
-			t.Parallel() // they wait for each other's disks more than they compute
+			t.Parallel() // they wait for their disks more than they compute
 			each(t, func(t *testing.T, w *world) {
 				th := w.furnish()
 				w.must("jane", http.MethodPatch, "/datasets/jane/flowers", `{"public":true}`)
