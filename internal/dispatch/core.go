@@ -417,6 +417,10 @@ func (c *core) send(l *lane, s *share, now time.Time) call {
 	return call{job: j, to: l.endpoint, flight: f}
 }
 
+// mostClaimed is how many deliveries one look brings: while the database works
+// on them, others wait.
+const mostClaimed = 64
+
 // feed lets hungry lanes look into the queue, as many at a time as the limit
 // allows.
 func (c *core) feed(now time.Time) {
@@ -427,7 +431,7 @@ func (c *core) feed(now time.Time) {
 		if !l.wantsClaim(now) || l.claiming || c.draining {
 			continue
 		}
-		limit := max(0, min(l.share(c.limits.Held-c.held, c.limits.Bytes-c.bytes), c.limits.Held-c.held))
+		limit := max(0, min(mostClaimed, l.share(c.limits.Held-c.held, c.limits.Bytes-c.bytes), c.limits.Held-c.held))
 		limit = min(limit, l.fit(c.limits.Bytes-c.bytes))
 		if at := l.dueNow(now); at.IsZero() || at.After(now) {
 			limit = 0 // it is about the endpoint alone

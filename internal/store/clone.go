@@ -234,7 +234,7 @@ func (s *Store) SendCloneEvents(ctx context.Context) (more bool, err error) {
 			return err
 		}
 		rows, err := t.query(`SELECT number, event_type, subject, payload, created_at FROM clone_event WHERE dataset_id = $1 ORDER BY number LIMIT $2`,
-			key(dataset), slice)
+			key(dataset), eventSlice)
 		kept, err := collect(rows, err, func(row scanner) (e keptEvent, err error) {
 			err = row.Scan(&e.number, &e.eventType, &e.subject, &e.payload, intoTime{&e.at})
 			return e, err
@@ -242,7 +242,7 @@ func (s *Store) SendCloneEvents(ctx context.Context) (more bool, err error) {
 		if err != nil {
 			return err
 		}
-		if len(kept) < slice {
+		if len(kept) < eventSlice {
 			if _, err := t.exec(`UPDATE dataset SET sending_at = NULL WHERE id = $1`, key(dataset)); err != nil {
 				return err
 			}

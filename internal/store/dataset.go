@@ -244,8 +244,12 @@ func (s *Store) DeleteDataset(ctx context.Context, caller webhook.ID, ref Datase
 }
 
 // slice is how many rows one transaction changes at most, so that the writer
-// is never held for long.
-const slice = 1000
+// is free for others in between; eventSlice is the same where each row causes an
+// event with its deliveries.
+const (
+	slice      = 200
+	eventSlice = 50
+)
 
 // abandonedClone is how long after its last slice a clone counts as left behind
 // by a node that died.

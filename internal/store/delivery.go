@@ -80,7 +80,7 @@ const claimDeliveries = `
 // in slices.
 func (s *Store) Claim(ctx context.Context, endpoint webhook.ID, limit int, retriesOnly bool) (webhook.Claimed, error) {
 	var c webhook.Claimed
-	err := s.write(ctx, func(t *tx) (err error) {
+	err := s.committers.units.do(ctx, work{unit: func(t *tx) (err error) {
 		c = webhook.Claimed{}
 		c.Endpoint, err = s.scanEndpoint(t.row(selectEndpoint+` WHERE id = $1 AND deleted_at IS NULL`, key(endpoint)))
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
@@ -99,7 +99,7 @@ func (s *Store) Claim(ctx context.Context, endpoint webhook.ID, limit int, retri
 		}
 		c.RetryDue, err = t.nextDue(endpoint, retryLane)
 		return err
-	})
+	}}, limit)
 	if err != nil {
 		return webhook.Claimed{}, fmt.Errorf("claim for endpoint %s: %w", webhook.EndpointID.Format(endpoint), err)
 	}
@@ -154,7 +154,7 @@ func (t *tx) nextDue(endpoint webhook.ID, lane int64) (due time.Time, err error)
 
 // cancelSlice is how many deliveries to an endpoint that is off are canceled in
 // one transaction.
-const cancelSlice = 1000
+const cancelSlice = 100
 
 // cancelWaiting ends deliveries that wait for an endpoint that is off. e is
 // nil when it was deleted. What is part of a digest ends with that, and what is

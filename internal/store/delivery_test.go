@@ -301,7 +301,7 @@ func TestDisabledEndpointGetsNothingMore(t *testing.T) {
 				f.full = true
 				e := f.endpoint(t, nil)
 				first := f.message(t)
-				more := make([]*webhook.Message, 1000) // what is canceled at a time
+				more := make([]*webhook.Message, 100) // what is canceled at a time
 				for i := range more {
 					more[i] = &webhook.Message{Application: f.app.ID, EventType: "sample.created", Payload: []byte(`{}`)}
 				}
@@ -317,7 +317,7 @@ func TestDisabledEndpointGetsNothingMore(t *testing.T) {
 				if c := f.claim(t, e, 0); len(c.Jobs) != 0 || !c.FirstDue.IsZero() {
 					t.Fatalf("claim of what is off: %+v, want nothing left", c)
 				}
-				for _, m := range []*webhook.Message{first, more[0], more[999]} {
+				for _, m := range []*webhook.Message{first, more[0], more[99]} {
 					if st := f.state(t, m); len(st) != 1 || st[0].Status != webhook.Canceled || st[0].Calls != 0 {
 						t.Errorf("state %+v, want canceled without a call", st)
 					}

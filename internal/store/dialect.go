@@ -28,11 +28,11 @@ type dialect struct {
 	skipLocked string
 	// begin starts a write transaction.
 	begin string
-	// writers is how many units may be committed side by side, batch how many
-	// one transaction may hold.
+	// writers is how many units may be committed side by side, batch about how
+	// many rows one transaction may write.
 	writers, batch int
 	// sets says that rows are written in sets. Then messages and records have
-	// committers of their own, with up to hotBatch of them in a transaction.
+	// committers of their own, with up to hotBatch rows in a transaction.
 	sets                bool
 	ingesters, hotBatch int
 	// within is a condition: the text of parameter %d is part of the column %s.
@@ -50,14 +50,14 @@ type dialect struct {
 
 var (
 	sqliteDialect = dialect{
-		name: "sqlite", begin: "BEGIN IMMEDIATE", writers: 1, batch: 512, within: `instr(%[2]s, $%[1]d) > 0`,
+		name: "sqlite", begin: "BEGIN IMMEDIATE", writers: 1, batch: 1024, within: `instr(%[2]s, $%[1]d) > 0`,
 		clock:    `CAST(unixepoch('subsec') * 1000000 AS BIGINT)`,
 		indexLag: time.Second,
 		covered:  ` INDEXED BY message_list`,
 		each:     `message_slice s CROSS JOIN message_name n ON n.slice = s.number AND %s`,
 	}
 	postgresDialect = dialect{
-		name: "postgres", begin: "BEGIN", writers: 8, batch: 1, sets: true, ingesters: 2, hotBatch: 512, within: `strpos(%[2]s, $%[1]d) > 0`,
+		name: "postgres", begin: "BEGIN", writers: 8, batch: 1, sets: true, ingesters: 2, hotBatch: 1024, within: `strpos(%[2]s, $%[1]d) > 0`,
 		forUpdate: " FOR UPDATE", skipLocked: " FOR UPDATE SKIP LOCKED",
 		clock:    `CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)`,
 		indexLag: 10 * time.Second,

@@ -16,7 +16,8 @@ import (
 // A batch that fails as a whole is taken apart in halves until the item that
 // breaks it stands alone, so that it harms no neighbour.
 type group[T any] struct {
-	max int
+	// max is about how many rows a batch writes at most.
+	max atomic.Int64
 	wg  sync.WaitGroup
 
 	mu   sync.Mutex
@@ -61,8 +62,9 @@ const (
 )
 
 // newGroup starts a committer for each of the functions given.
-func newGroup[T any](maxBatch int, committers ...commit[T]) *group[T] {
-	g := &group[T]{max: maxBatch}
+func newGroup[T any](maxRows int, committers ...commit[T]) *group[T] {
+	g := &group[T]{}
+	g.max.Store(int64(maxRows))
 	g.work.L = &g.mu
 	for _, c := range committers {
 		g.wg.Go(func() { g.run(c) })
@@ -96,8 +98,8 @@ func (g *group[T]) put(ctx context.Context, queue *[]*item[T], v T, rows int) er
 
 // later is do for a caller who does not wait: done is called once v is
 // committed or refused, by the committer, whom it must not hold up.
-func (g *group[T]) later(v T, done func(error)) {
-	g.enqueue(&g.patient, &item[T]{value: v, rows: 1, done: done})
+func (g *group[T]) later(v T, rows int, done func(error)) {
+	g.enqueue(&g.patient, &item[T]{value: v, rows: rows, done: done})
 }
 
 func (g *group[T]) enqueue(queue *[]*item[T], it *item[T]) {
@@ -126,7 +128,7 @@ func (g *group[T]) close() {
 
 // run commits batches until the group is closed.
 func (g *group[T]) run(c commit[T]) {
-	batch := make([]*item[T], 0, g.max)
+	var batch []*item[T]
 	for more := true; more; {
 		batch, more = g.next(batch[:0])
 		if len(batch) > 0 {
@@ -150,36 +152,39 @@ func (g *group[T]) next(batch []*item[T]) (taken []*item[T], more bool) {
 	}
 	if len(g.heavy) > 0 && (g.heavyNext || len(g.light)+len(g.patient) == 0) {
 		g.heavyNext = false
-		return take(batch, &g.heavy, 1), true
+		batch, _ = take(batch, &g.heavy, 1)
+		return batch, true
 	}
 	g.heavyNext = true
-	// Half of a full batch each: what is taken in must not outrun what is done.
-	most := g.max
+	// A third of a full batch, when both wait: what is taken in must not outrun
+	// what is done, of which each writes twice.
+	most := int(g.max.Load())
+	rows := most
 	due := len(g.patient) >= patientMost || len(g.patient) > 0 && time.Since(g.first) >= patientFor
 	if due {
-		most -= min(g.max/2, len(g.patient))
+		rows = max(most/3, most-g.patient[0].rows*len(g.patient))
 	}
-	batch = take(batch, &g.light, most)
+	batch, rows = take(batch, &g.light, rows)
 	if due || len(batch) == 0 {
-		batch = take(batch, &g.patient, max(g.max/2, g.max-len(batch)))
+		batch, _ = take(batch, &g.patient, max(most-most/3, most-rows))
 		g.first = time.Now()
 	}
 	return batch, true
 }
 
 // take moves items from a queue into a batch, those first that have waited
-// longest: one in any case, and more up to so many rows. Those that were given
-// up are left out.
-func take[T any](batch []*item[T], queue *[]*item[T], rows int) []*item[T] {
+// longest: one in any case, and more up to so many rows, and returns how many
+// rows they are. Those that were given up are left out.
+func take[T any](batch []*item[T], queue *[]*item[T], most int) (all []*item[T], rows int) {
 	n := 0
-	for ; n < len(*queue) && (n == 0 || (*queue)[n].rows <= rows); n++ {
+	for ; n < len(*queue) && (n == 0 || rows+(*queue)[n].rows <= most); n++ {
 		it := (*queue)[n]
 		if it.state.CompareAndSwap(queued, taken) {
-			batch, rows = append(batch, it), rows-it.rows
+			batch, rows = append(batch, it), rows+it.rows
 		}
 	}
 	*queue = slices.Delete(*queue, 0, n)
-	return batch
+	return batch, rows
 }
 
 func settle[T any](c commit[T], batch []*item[T]) {

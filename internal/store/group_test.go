@@ -100,10 +100,10 @@ func TestWhatNobodyWaitsForGivesWay(t *testing.T) {
 		"beside others":                    {patient: 3, light: 1, want: 0},
 		"beside others, once it is enough": {patient: patientMost, light: 1, want: patientMost},
 		"beside others, after a while":     {patient: 3, after: patientFor, light: 1, want: 3},
-		"a half each, when both wait":      {patient: 200, light: 200, rows: 1, want: 50},
+		"two thirds, when both wait":       {patient: 200, light: 200, rows: 1, want: 67},
 		"what is left, when few wait":      {patient: 200, light: 10, rows: 1, want: 90},
-		"a half of the rows":               {patient: 200, light: 200, rows: 10, want: 95},
-		"one at least, however large":      {patient: 200, light: 200, rows: 1000, want: 99},
+		"two thirds of the rows":           {patient: 200, light: 200, rows: 10, want: 70},
+		"one at least, however large":      {patient: 200, light: 200, rows: 1000, want: 67},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -120,10 +120,10 @@ func TestWhatNobodyWaitsForGivesWay(t *testing.T) {
 						t.Error(err)
 					}
 				}
-				g.later(0, answer) // is being committed while the others come
+				g.later(0, 1, answer) // is being committed while the others come
 				synctest.Wait()
 				for range c.patient {
-					g.later(1, answer)
+					g.later(1, 1, answer)
 				}
 				time.Sleep(c.after)
 				for range c.light {

@@ -63,27 +63,34 @@ func (s *Store) ingest(ctx context.Context, in *ingestion) error {
 	}
 }
 
-// AddMessages stores messages in one transaction. Each is answered on its own:
-// those whose EventID is taken with ErrConflict. keys holds the idempotency key
-// of each. When the facts are no longer so, it is ErrStale and nothing was done.
-func (s *Store) AddMessages(ctx context.Context, messages []*webhook.Message, keys []IdempotencyKey, f *Facts) (answers []error, err error) {
-	err = s.writeSlice(ctx, func(t *tx) error {
-		revision, err := t.revision()
-		if err != nil || f != nil && f.revision != revision {
-			return orElse(err, ErrStale)
-		}
-		all := make([]*ingestion, len(messages))
-		for i, m := range messages {
-			all[i] = &ingestion{message: m, key: keys[i]}
-		}
-		answers, err = t.ingestAll(all)
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("add messages: %w", err)
+// AddMessages stores messages, a slice in a transaction. Each is answered on its
+// own: those whose EventID is taken with ErrConflict. keys holds the idempotency
+// key of each. When the facts are not so any more by the time of the first slice,
+// it is ErrStale and nothing was done. When a later slice fails, what came before
+// is stored all the same: the keys find it when all is asked for again.
+func (s *Store) AddMessages(ctx context.Context, messages []*webhook.Message, keys []IdempotencyKey, f *Facts) ([]error, error) {
+	all := make([]*ingestion, len(messages))
+	for i, m := range messages {
+		all[i] = &ingestion{message: m, key: keys[i]}
 	}
-	for i := range answers {
-		answers[i] = translate(answers[i])
+	answers := make([]error, 0, len(all))
+	for part := range slices.Chunk(all, eventSlice) {
+		var of []error
+		err := s.writeSlice(ctx, func(t *tx) error {
+			revision, err := t.revision()
+			if err != nil || f != nil && f.revision != revision {
+				return orElse(err, ErrStale)
+			}
+			of, err = t.ingestAll(part)
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("add messages: %w", err)
+		}
+		for _, err := range of {
+			answers = append(answers, translate(err))
+		}
+		f = nil // what was so at the first is enough
 	}
 	return answers, nil
 }

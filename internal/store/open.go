@@ -36,6 +36,11 @@ type Store struct {
 	lock   *os.File
 
 	committers committers
+	// checkpoints are SQLite's; nil is none.
+	checkpoints *checkpoints
+	// How long SQLite's writer took of late for a row, and to make a commit
+	// durable; its alone.
+	rowTook, syncTook time.Duration
 	// what names the database's clock
 	deliverySet     *set
 	claimDeliveries string
@@ -132,6 +137,9 @@ func Open(ctx context.Context, database string, sealer *auth.Sealer, log *slog.L
 		s.Close()
 		return nil, translate(err)
 	}
+	if s.dialect.name == sqliteDialect.name {
+		s.checkpoints = newCheckpoints(s)
+	}
 	s.startCommitters()
 	if err := s.prepareData(ctx); err != nil {
 		s.Close()
@@ -171,7 +179,7 @@ func (s *Store) openSQLite(path string) (err error) {
 	}
 	pragmas := url.Values{"_pragma": {
 		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)",
-		"cache_size(-16384)", "wal_autocheckpoint(4000)", "temp_store(MEMORY)",
+		"cache_size(-16384)", "wal_autocheckpoint(16000)", "temp_store(MEMORY)",
 	}}
 	// Where it can be had: with the same durability, a commit does not wait for
 	// the file's timestamps.
@@ -224,6 +232,7 @@ func (s *Store) signal() {
 // Close finishes the writes that are queued and lets go of the database.
 func (s *Store) Close() {
 	s.committers.close()
+	s.checkpoints.close()
 	s.stmts.Range(func(_, stmt any) bool {
 		if stmt, ok := stmt.(*sql.Stmt); ok {
 			_ = stmt.Close()

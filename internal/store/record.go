@@ -15,8 +15,12 @@ import (
 // succeeded by a replay, or claimed by another node), the attempt is kept as
 // evidence and changes nothing.
 func (s *Store) Record(r *webhook.Record, done func(error)) {
-	s.committers.records.later(work{record: r}, done)
+	s.committers.records.later(work{record: r}, recordRows, done)
 }
+
+// recordRows is how many rows a record changes: the delivery ends, the attempt
+// is kept.
+const recordRows = 2
 
 // recordAll stores what came of calls, in sets.
 func (t *tx) recordAll(records []*webhook.Record) error {

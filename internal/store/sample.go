@@ -245,7 +245,7 @@ func (s *Store) CreateSamples(ctx context.Context, caller registry.Account, ref 
 	}
 	samples := make([]*registry.Sample, 0, len(list))
 	for len(list) > 0 {
-		part := list[:min(slice, len(list))]
+		part := list[:min(eventSlice, len(list))]
 		list = list[len(part):]
 		var made []*registry.Sample
 		err := s.writeSlice(ctx, func(t *tx) (err error) {

@@ -28,8 +28,10 @@ type tx struct {
 	sends   []webhook.Job
 	waits   []webhook.Delivery
 	changes []webhook.ID
-	// stored counts the messages that the transaction stores.
-	stored int
+	// stored counts the messages that the transaction stores, rows what it
+	// changes.
+	stored, rows int
+	began        time.Time
 	// seen is the revision that the transaction has read, revised whether it
 	// makes the next one.
 	seen    int64
@@ -58,6 +60,7 @@ func (t *tx) exec(query string, args ...any) (int64, error) {
 	// What changed nothing need not be undone, so that a unit may still refuse
 	// after an insert that met a conflict.
 	t.wrote = t.wrote || n > 0
+	t.rows += int(n)
 	return n, err
 }
 
@@ -141,8 +144,8 @@ func (w *writer) once(batch []work) ([]error, error) {
 	if err := w.connect(ctx); err != nil {
 		return nil, err
 	}
-	began := time.Now()
-	t := &tx{s: w.s, conn: w.conn, stmts: w.stmts, apps: map[webhook.ID]*application{}, hours: map[hourKey]int64{}}
+	w.s.checkpoints.before(w)
+	t := &tx{began: time.Now(), s: w.s, conn: w.conn, stmts: w.stmts, apps: map[webhook.ID]*application{}, hours: map[hourKey]int64{}}
 	answers, err := t.runAll(batch)
 	if err != nil {
 		_, rollbackErr := w.conn.ExecContext(ctx, "ROLLBACK")
@@ -161,8 +164,9 @@ func (w *writer) once(batch []work) ([]error, error) {
 	}
 	t.tell()
 	w.s.unindexed.stored(t.stored, w.s.cfg.NameSlice)
+	w.s.checkpoints.after(t)
 	if w.s.observe != nil {
-		w.s.observe(Commit{Work: len(batch), Messages: t.stored, Took: time.Since(began)})
+		w.s.observe(Commit{Work: len(batch), Messages: t.stored, Took: time.Since(t.began)})
 	}
 	return answers, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fanfare/internal/webhook"
 	"fmt"
+	"time"
 )
 
 // work is one thing for a committer to do; exactly one of its members is set.
@@ -103,6 +104,37 @@ func (t *tx) runAll(batch []work) ([]error, error) {
 	if err := t.storeRevision(); err != nil {
 		return nil, fmt.Errorf("revision: %w", err)
 	}
-	_, err = t.exec("COMMIT")
+	worked := time.Since(t.began)
+	if _, err = t.exec("COMMIT"); err == nil {
+		t.s.setBatch(t.rows, worked, time.Since(t.began)-worked)
+	}
 	return answers, err
+}
+
+// quickWork is for how long the writer may work on a batch, for others to wait,
+// unless making it durable takes longer by itself: then larger batches share
+// that.
+const quickWork = 2 * time.Millisecond
+
+// setBatch lets the next batches of SQLite's only writer be as large as speed
+// allows, by how long so many rows took to write and to make durable.
+func (s *Store) setBatch(rows int, worked, synced time.Duration) {
+	if s.dialect.writers > 1 || rows == 0 {
+		return
+	}
+	s.rowTook = smooth(s.rowTook, worked/time.Duration(rows))
+	s.syncTook = smooth(s.syncTook, synced)
+	most := max(quickWork, 2*s.syncTook) / max(s.rowTook, 1)
+	s.committers.units.max.Store(int64(min(max(most, minBatch), time.Duration(s.dialect.batch))))
+}
+
+// minBatch is how many rows a batch may have in any case.
+const minBatch = 64
+
+// smooth follows a value that jumps.
+func smooth(was, is time.Duration) time.Duration {
+	if was == 0 {
+		return is
+	}
+	return was + (is-was)/16
 }

@@ -131,7 +131,7 @@ func (a *API) messages() []operation {
 		},
 		{
 			route: "POST /app/{app}/msg/batch", id: "message.create-batch", summary: "Create up to 1,000 messages at once", access: forEnvironment,
-			doc: "All in one transaction, each answered on its own. An addition of ours.", once: true, maxBody: maxBatchBody,
+			doc: "Each is answered on its own, once all are durable. An addition of ours.", once: true, maxBody: maxBatchBody,
 			query: []field{contentField},
 			body: []field{
 				{name: "messages", kind: anyList, required: true, min: 1, max: maxBatch, fields: batchFields, doc: "The messages, in order."},
