@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fanfare/internal/registry"
+	"fanfare/internal/registry/shape"
 	"fanfare/internal/webhook"
 	"fmt"
 	"maps"
@@ -180,7 +181,11 @@ func decode[T any](r *reader, raw json.RawMessage, what string, loc []string) T 
 func (r *reader) form(raw json.RawMessage, f *field, loc []string) any {
 	switch f.kind {
 	case text:
-		return r.text(decode[string](r, raw, "a string", loc), f, loc)
+		s, ok := shape.Text(raw)
+		if !ok {
+			r.add(loc, badForm, "must be %s", "a string")
+		}
+		return r.text(s, f, loc)
 	case integer:
 		return r.integer(raw, f, loc)
 	case boolean:

@@ -14,6 +14,7 @@ import (
 	"iter"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // maxDepth bounds how deep values nest; readers recurse.
@@ -88,18 +89,34 @@ func (r *reader) value() (any, bool) {
 }
 
 func (r *reader) text() (s string, ok bool) {
-	err := json.Unmarshal(r.quoted(), &s)
+	quoted := r.quoted()
+	if plain := quoted[1 : len(quoted)-1]; bytes.IndexByte(plain, '\\') < 0 && utf8.Valid(plain) {
+		return string(plain), true // what most are costs a copy
+	}
+	err := json.Unmarshal(quoted, &s)
 	return s, err == nil
+}
+
+// Text reads valid JSON as a string.
+func Text(raw json.RawMessage) (s string, ok bool) {
+	r := reader{raw}
+	if r.space(); len(r.rest) == 0 || r.rest[0] != '"' {
+		return "", false
+	}
+	return r.text()
 }
 
 // quoted takes a string as it is written.
 func (r *reader) quoted() []byte {
 	end := 1
-	for r.rest[end] != '"' {
-		if r.rest[end] == '\\' {
-			end++
+	for {
+		n := bytes.IndexByte(r.rest[end:], '"')
+		escape := bytes.IndexByte(r.rest[end:end+n], '\\')
+		if escape < 0 {
+			end += n
+			break
 		}
-		end++
+		end += escape + 2
 	}
 	s := r.rest[:end+1]
 	r.rest = r.rest[end+1:]

@@ -298,3 +298,20 @@ func BenchmarkALabelWithMillionsOfPoints(b *testing.B) {
 		}
 	}
 }
+
+func FuzzTextIsThatOfTheStandardDecoder(f *testing.F) {
+	for _, seed := range []string{`"a"`, `""`, ` "a\nb" `, `"é"`, `"\ud800"`, "\"\xff\"", `1`, `null`, `"\\"`, `"a\"b"`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		if !json.Valid(raw) {
+			return
+		}
+		var want *string
+		err := json.Unmarshal(raw, &want)
+		got, ok := Text(raw)
+		if ok != (err == nil && want != nil) || ok && got != *want {
+			t.Errorf("%q is %q, %v; the standard decoder says %v, %v", raw, got, ok, want, err)
+		}
+	})
+}
