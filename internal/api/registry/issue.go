@@ -2,6 +2,7 @@ package registry
 
 import (
 	"fanfare/internal/registry"
+	"fanfare/internal/store"
 )
 
 func (a *API) issues(r *request) (answer, error) {
@@ -9,11 +10,12 @@ func (a *API) issues(r *request) (answer, error) {
 }
 
 // issuesOfSample answers clients that ask for a sample's issues by its id in
-// the place of a dataset.
+// the place of a dataset. No account has a name like an id: with one, the path
+// is that of a dataset which is named issues.
 func (a *API) issuesOfSample(r *request) (answer, error) {
 	sampleID, err := r.id("owner")
 	if err != nil {
-		return answer{}, err
+		return shown(a.store.Dataset(r.Context(), r.caller.ID, store.DatasetRef{Owner: r.PathValue("owner"), Name: "issues"}))
 	}
 	return issueList(a.store.IssuesOfSample(r.Context(), r.caller.ID, sampleID))
 }

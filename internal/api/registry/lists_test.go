@@ -236,6 +236,28 @@ func TestListsOfDatasets(t *testing.T) {
 	})
 }
 
+func TestADatasetMayBearAnyNameThatIsAWordOfAPath(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		for _, name := range []string{"issues", "samples", "samples_bulk", "labelsets", "collaborators", "releases", "clone", "workunits", "datasets", "user"} {
+			path := "/datasets/jane/" + name
+			w.must("jane", http.MethodPost, "/user/datasets", `{"name":"`+name+`"}`)
+			if got := w.must("jane", http.MethodPatch, path, `{"description":"x"}`); got["name"] != name {
+				t.Errorf("%s was changed as %v", name, got["name"])
+			}
+			if got := w.must("jane", http.MethodGet, path+"/", ""); got["name"] != name || got["description"] != "x" {
+				t.Errorf("%s is shown as %v", name, got)
+			}
+			if list := w.listed(path + "/issues"); len(list) != 0 {
+				t.Errorf("the issues of %s are %v", name, list)
+			}
+			if status, _ := w.do("john", http.MethodGet, path, ""); status != http.StatusNotFound {
+				t.Errorf("a stranger gets %d for %s", status, name)
+			}
+			w.must("jane", http.MethodDelete, path, "")
+		}
+	})
+}
+
 func TestALargeObjectLosesItsLargestFieldsInTheEventOnly(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.flowers()

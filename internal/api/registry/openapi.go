@@ -69,6 +69,9 @@ func (op *operation) describe(examples map[string]any) openapi.Operation {
 		o.Answers[op.otherwise] = o.Answers[op.status]
 	}
 	switch op.id {
+	case "issue.list-of-sample": // or a dataset of that name
+		media := o.Answers[op.status]["application/json"]
+		o.Answers[op.status] = openapi.JSON(map[string]any{"anyOf": []any{media.Schema, openapi.Ref("Dataset")}}, media.Example)
 	case "file.upload":
 		o.Body = uploadForm
 	case "file.get":

@@ -228,7 +228,7 @@ func (a *API) issueOperations() []operation {
 		},
 		{
 			route: "GET /datasets/{owner}/issues", id: "issue.list-of-sample", summary: "List the issues of a sample", handle: a.issuesOfSample,
-			doc: "The id of the sample stands in the place of an owner: official clients ask so.", names: map[string]string{"owner": "The id of the sample."}, status: http.StatusOK, shows: "Issue", lists: true,
+			doc: "The id of the sample stands in the place of an owner: official clients ask so. With the name of an owner it is that dataset which is named issues.", names: map[string]string{"owner": "The id of the sample."}, status: http.StatusOK, shows: "Issue", lists: true,
 		},
 		{
 			route: "POST /samples/{sample}/issues", id: "issue.create", summary: "Open an issue", handle: a.createIssue, role: registry.Labeler,
