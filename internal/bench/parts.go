@@ -47,6 +47,9 @@ func (b *run) load(n *remote, paths ...string) load {
 	return load{Address: n.address(), Paths: paths, Token: n.Token, Wrapped: true, Size: b.Size, InFlight: b.InFlight}
 }
 
+// byCPU is said of a ratio of costs, beside one of rates.
+const byCPU = "the same by processor time, which others on the machine change little"
+
 // single compares one message a request, sent to one endpoint, with the relay.
 func single(ctx context.Context, b *run) error {
 	bare, own, err := b.pair(ctx, 0)
@@ -57,7 +60,7 @@ func single(ctx context.Context, b *run) error {
 		return err
 	}
 	b.report.Ratio = own.rate() / bare.rate()
-	b.report.figure(bare.cost().Seconds()/own.cost().Seconds(), "", "the same by processor time, which others on the machine change little")
+	b.report.figure(bare.cost().Seconds()/own.cost().Seconds(), "", byCPU)
 	return nil
 }
 
@@ -143,6 +146,7 @@ func fanOut(ctx context.Context, b *run) error {
 			return err
 		}
 		b.report.figure(own.rate()/loop.rate(), "", "ratio of 1 to %d to the loop", width)
+		b.report.figure(loop.cost().Seconds()/own.cost().Seconds(), "", byCPU)
 	}
 	return nil
 }
