@@ -65,8 +65,8 @@ type Portal struct {
 	router    web.Router
 	// routesKnown are the routes of router.
 	routesKnown []string
-	// tails holds a token for each live tail; stopped ends them all.
-	tails   chan struct{}
+	// tails counts the live tails; stopped ends them all.
+	tails   tails
 	stopped chan struct{}
 	stop    func()
 }
@@ -77,7 +77,7 @@ func New(s *store.Store, log *slog.Logger, cfg Config) (*Portal, error) {
 		store: s, log: log, cfg: cfg,
 		assets: map[string][]byte{}, versions: map[string]string{},
 		guesses: auth.Limiter{Burst: 10, Refill: 30 * time.Second},
-		tails:   make(chan struct{}, maxTails), stopped: make(chan struct{}),
+		stopped: make(chan struct{}),
 	}
 	p.stop = sync.OnceFunc(func() { close(p.stopped) })
 	if p.cfg.Breaker == nil {

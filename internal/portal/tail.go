@@ -8,15 +8,19 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 )
 
 // The bounds of live tails: how often one looks for new attempts, how long one
-// lasts before the browser asks anew, and how many there are at a time.
+// lasts before the browser asks anew, and how many there are at a time, in all
+// and of one application, so that none takes them from the others.
 const (
 	tailEvery = time.Second
 	tailLife  = 10 * time.Minute
 	maxTails  = 256
+	// Somebody with many windows has fewer.
+	maxTailsOf = 32
 	// maxTailed is how many rows one look sends at most, maxTailLook how many
 	// attempts it finds.
 	maxTailed   = 200
@@ -36,12 +40,10 @@ func (p *Portal) tail(v *visit) error {
 	if err != nil {
 		return err
 	}
-	select {
-	case p.tails <- struct{}{}:
-		defer func() { <-p.tails }()
-	default:
-		return fmt.Errorf("%d live tails: %w", maxTails, webhook.ErrUnavailable)
+	if !p.tails.begin(e.Application) {
+		return fmt.Errorf("too many live tails: %w", webhook.ErrUnavailable)
 	}
+	defer p.tails.end(e.Application)
 	stream := &stream{visit: v, endpoint: e, after: webhook.FloorID(time.Now().Add(-tailLag))}
 	if last, err := webhook.AttemptID.Parse(v.Header.Get("Last-Event-Id")); err == nil {
 		stream.after, stream.last = behind(last), last
@@ -70,6 +72,38 @@ func (p *Portal) tail(v *visit) error {
 		case <-v.Context().Done():
 			return nil
 		}
+	}
+}
+
+// tails counts live tails. Its zero value is ready for use.
+type tails struct {
+	mu  sync.Mutex
+	all int
+	of  map[webhook.ID]int // by application
+}
+
+// begin reports whether there may be one more of an application; then end is
+// called when it is over.
+func (t *tails) begin(app webhook.ID) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.all >= maxTails || t.of[app] >= maxTailsOf {
+		return false
+	}
+	if t.of == nil {
+		t.of = map[webhook.ID]int{}
+	}
+	t.all++
+	t.of[app]++
+	return true
+}
+
+func (t *tails) end(app webhook.ID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.all--
+	if t.of[app]--; t.of[app] == 0 {
+		delete(t.of, app)
 	}
 }
 
