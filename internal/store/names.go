@@ -467,7 +467,7 @@ func (w *walk) look(ctx context.Context, p Page, s *namedSlice) (done bool, err 
 			if len(w.found.Rows) == w.enough {
 				return true, nil
 			}
-			if w.looked >= w.s.cfg.MaxScan || w.size >= searchBytes {
+			if w.looked >= w.s.cfg.MaxScan/2 || w.size >= searchBytes {
 				w.found.Stopped = id
 				return true, nil
 			}
@@ -483,9 +483,9 @@ func (w *walk) hits(ctx context.Context, ids []webhook.ID) (map[webhook.ID]bool,
 	if w.q.Text != "" {
 		columns, from = "id, payload", " FROM message"
 	}
-	places, args := idList(ids, []any{key(w.app)})
+	which, args := w.s.among(ids, []any{key(w.app)})
 	conditions, args := (&Search{EventType: w.q.EventType}).where("message", args)
-	rows, err := w.s.query(ctx, `SELECT `+columns+from+` WHERE application_id = $1 AND id IN `+places+conditions, args...)
+	rows, err := w.s.query(ctx, `SELECT `+columns+from+` WHERE application_id = $1 AND id`+which+conditions, args...)
 	hits := make(map[webhook.ID]bool, len(ids))
 	_, err = collect(rows, err, func(row scanner) (struct{}, error) {
 		var hit webhook.ID

@@ -229,10 +229,10 @@ func (s *Store) messages(ctx context.Context, app webhook.ID, ids []webhook.ID, 
 	}
 	byID := make(map[webhook.ID]*webhook.Message, len(ids))
 	for some := range slices.Chunk(ids, atATime) {
-		places, args := idList(some, []any{key(app)})
+		which, args := s.among(some, []any{key(app)})
 		rows, err := s.query(ctx, `
 			SELECT id, application_id, event_id, event_type, `+payload+`, channels, tags, dataset, subject, order_key, created_at, expires_at
-			FROM message WHERE application_id = $1 AND id IN `+places, args...)
+			FROM message WHERE application_id = $1 AND id`+which, args...)
 		found, err := collect(rows, err, scanMessage)
 		if err != nil {
 			return nil, err
@@ -253,14 +253,24 @@ func (s *Store) messages(ctx context.Context, app webhook.ID, ids []webhook.ID, 
 // atATime is how many rows are asked for by their ids in one query.
 const atATime = 64
 
-// idList renders a set of ids, always as many, so that the statement is one.
-func idList(ids []webhook.ID, args []any) (string, []any) {
+// among renders a set of ids as the end of a condition. PostgreSQL looks up the
+// members of an array whatever plan it has; SQLite gets as many places as ever,
+// so that the statement is one.
+func (s *Store) among(ids []webhook.ID, args []any) (string, []any) {
+	if s.dialect.sets {
+		keys := make([][]byte, len(ids))
+		for i := range ids {
+			keys[i] = key(ids[i])
+		}
+		args = append(args, keys)
+		return fmt.Sprintf(" = ANY($%d)", len(args)), args
+	}
 	places := make([]string, atATime)
 	for i := range places {
 		args = append(args, key(ids[min(i, len(ids)-1)]))
 		places[i] = fmt.Sprintf("$%d", len(args))
 	}
-	return "(" + strings.Join(places, ", ") + ")", args
+	return " IN (" + strings.Join(places, ", ") + ")", args
 }
 
 // LoggedAttempt is an attempt as the log of an endpoint shows it: without
@@ -349,11 +359,11 @@ func (s *Store) AttemptsAfter(ctx context.Context, app, endpoint, after webhook.
 func (s *Store) LoggedAttempts(ctx context.Context, app, endpoint webhook.ID, ids []webhook.ID) ([]LoggedAttempt, error) {
 	byID := make(map[webhook.ID]LoggedAttempt, len(ids))
 	for some := range slices.Chunk(ids, atATime) {
-		places, args := idList(some, []any{key(app), key(endpoint)})
+		which, args := s.among(some, []any{key(app), key(endpoint)})
 		rows, err := s.query(ctx, `
 			SELECT a.id, a.message_id, a.replay, a.number, a.outcome, a.ends, a.status_code, a.started_at, a.total, a.error,
 				COALESCE(m.event_type, g.event_type), COALESCE(m.dataset, g.dataset), m.subject, m.tags, m.created_at,
-				COALESCE(m.payload, g.body)`+fmt.Sprintf(loggedFor, "")+inLog+` AND a.id IN `+places, args...)
+				COALESCE(m.payload, g.body)`+fmt.Sprintf(loggedFor, "")+inLog+` AND a.id`+which, args...)
 		_, err = collect(rows, err, func(row scanner) (struct{}, error) {
 			a := LoggedAttempt{Attempt: webhook.Attempt{Application: app}}
 			a.Endpoint = endpoint
