@@ -327,8 +327,8 @@ func (s *Store) SearchAttempts(ctx context.Context, app, endpoint webhook.ID, q 
 func (s *Store) scanAttempts(ctx context.Context, app, endpoint webhook.ID, q *Search, p Page) (Found[webhook.ID], error) {
 	conditions, args := q.whereLogged([]any{key(app), key(endpoint)})
 	depth := s.cfg.MaxScan
-	if q.Text != "" {
-		depth /= 2 // each payload is somewhere else than the attempt
+	if named := q.EventType != "" || q.Dataset != ""; q.Text != "" || named && s.dialect.covered == "" {
+		depth /= 2 // each message lies somewhere else than its attempt
 	}
 	h, err := s.horizon(ctx, `SELECT id FROM attempt WHERE endpoint_id = $1`, endpoint, p, depth)
 	if err != nil {
