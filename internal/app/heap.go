@@ -33,7 +33,7 @@ type sentinel struct{ _ [64]byte }
 func afterGC(s *sentinel) {
 	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/stack:bytes"}, {Name: "/gc/scan/globals:bytes"}}
 	metrics.Read(sample)
-	live, others := sample[0].Value.Uint64(), sample[1].Value.Uint64()+sample[2].Value.Uint64()
+	live, others := float64(sample[0].Value.Uint64()), float64(sample[1].Value.Uint64()+sample[2].Value.Uint64())
 	percent := 100
 	if live < smallHeap/2 {
 		percent = max(percent, int(100*(smallHeap-live)/max(1<<20, live+others)))

@@ -419,7 +419,7 @@ func (c *core) send(l *lane, s *share, now time.Time) call {
 
 // mostClaimed is how many deliveries one look brings: while the database works
 // on them, others wait.
-const mostClaimed = 64
+const mostClaimed = 32
 
 // feed lets hungry lanes look into the queue, as many at a time as the limit
 // allows.

@@ -248,7 +248,7 @@ func (s *Store) DeleteDataset(ctx context.Context, caller webhook.ID, ref Datase
 // event with its deliveries.
 const (
 	slice      = 200
-	eventSlice = 50
+	eventSlice = 25
 )
 
 // abandonedClone is how long after its last slice a clone counts as left behind

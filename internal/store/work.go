@@ -114,7 +114,7 @@ func (t *tx) runAll(batch []work) ([]error, error) {
 // quickWork is for how long the writer may work on a batch, for others to wait,
 // unless making it durable takes longer by itself: then larger batches share
 // that.
-const quickWork = 2 * time.Millisecond
+const quickWork = time.Millisecond
 
 // setBatch lets the next batches of SQLite's only writer be as large as speed
 // allows, by how long so many rows took to write and to make durable.
