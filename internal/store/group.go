@@ -159,6 +159,9 @@ func (g *group[T]) next(batch []*item[T]) (taken []*item[T], more bool) {
 	// A third of a full batch, when both wait: what is taken in must not outrun
 	// what is done, of which each writes twice.
 	most := int(g.max.Load())
+	if len(g.heavy) > 0 {
+		most = max(1, most/4) // who sends little does not wait for who sends much
+	}
 	rows := most
 	due := len(g.patient) >= patientMost || len(g.patient) > 0 && time.Since(g.first) >= patientFor
 	if due {

@@ -114,7 +114,7 @@ func (t *tx) runAll(batch []work) ([]error, error) {
 // quickWork is for how long the writer may work on a batch, for others to wait,
 // unless making it durable takes longer by itself: then larger batches share
 // that.
-const quickWork = time.Millisecond
+const quickWork = 4 * time.Millisecond
 
 // setBatch lets the next batches of SQLite's only writer be as large as speed
 // allows, by how long so many rows took to write and to make durable.
@@ -129,7 +129,7 @@ func (s *Store) setBatch(rows int, worked, synced time.Duration) {
 }
 
 // minBatch is how many rows a batch may have in any case.
-const minBatch = 64
+const minBatch = 128
 
 // smooth follows a value that jumps.
 func smooth(was, is time.Duration) time.Duration {
