@@ -44,6 +44,9 @@ type Config struct {
 	Endpoints int
 	FairRate  float64
 	Import    int
+	// ImportRate is how many messages the import brings in a second; zero is as
+	// fast as they are taken.
+	ImportRate float64
 	// JSON prints the findings for machines.
 	JSON bool
 	// Profiles is a directory for profiles of processor time; none if empty.
@@ -77,6 +80,7 @@ func (c *Config) check() error {
 		{"-endpoints", float64(c.Endpoints), 10, 10_000},
 		{"-fair-rate", c.FairRate, 1, 1_000_000},
 		{"-import", float64(c.Import), 1, 100_000_000},
+		{"-import-rate", c.ImportRate, 0, 1_000_000},
 		{"-fanout", float64(slices.Min(append([]int{1}, c.FanOut...))), 1, 1000},
 		{"-fanout", float64(slices.Max(append([]int{1}, c.FanOut...))), 1, 1000},
 		{"-history", float64(slices.Min(append([]int{10}, c.History...))), 10, 1_000_000_000},

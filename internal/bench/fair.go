@@ -111,6 +111,7 @@ func (b *run) disturbed(ctx context.Context, s *side, c *crowd, others []*proces
 	bad := b.load(c.node, c.bad...)
 	bad.Rate, bad.For, bad.First = b.FairRate*float64(len(c.bad))/float64(len(c.healthy)), b.Duration, b.next
 	batches := b.load(c.node, c.imports[0]+batchPath)
+	batches.Rate = b.ImportRate / float64(b.Batch)
 	batches.Batch, batches.InFlight, batches.First, batches.Count, batches.For = b.Batch, 2, b.next, int64(b.Import), b.Duration
 	var imported sent
 	group, together := errgroup.WithContext(ctx)
