@@ -38,6 +38,8 @@ func afterGC(s *sentinel) {
 	if live < smallHeap/2 {
 		percent = max(percent, int(100*(smallHeap-live)/max(1<<20, live+others)))
 	}
-	debug.SetGCPercent(percent)
+	// With more, the runtime's own least goal, of 4 MiB at 100 percent, would be
+	// the larger one.
+	debug.SetGCPercent(min(percent, 100*smallHeap/(4<<20)))
 	runtime.SetFinalizer(s, afterGC)
 }

@@ -436,8 +436,10 @@ func (c *core) feed(now time.Time) {
 		if at := l.dueNow(now); at.IsZero() || at.After(now) {
 			limit = 0 // it is about the endpoint alone
 		} else if limit < 1 && l.known && !l.stale && !l.off() {
-			// All that may be held is: a look would bring nothing. The lane has
-			// its turn when something of it is done.
+			// All that may be held is: a look would bring nothing.
+			if l.held()+l.reserved > 0 {
+				continue // it is considered again when something of its own is done
+			}
 			l.hungry = true
 			c.hungry.push(l)
 			waits++

@@ -166,3 +166,49 @@ func TestCallsThatTakeLongMakeRoomForOthers(t *testing.T) {
 		t.Errorf("%d more than may be in flight have begun", len(todo.calls))
 	}
 }
+
+// TestLargePayloadsAreBounded has many endpoints that never answer and for which
+// large payloads wait: however often the queue is looked into, what is held comes
+// to little more than it may.
+func TestLargePayloadsAreBounded(t *testing.T) {
+	var ids webhook.IDs
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	limits := DefaultLimits()
+	c := newCore(limits)
+	const endpoints, size = 20, 1 << 20
+	var waiting [endpoints]*webhook.Endpoint
+	for i := range waiting {
+		waiting[i] = &webhook.Endpoint{ID: ids.New(now), Application: ids.New(now), UpdatedAt: now}
+		c.waiting(waiting[i].ID, firsts, now, now)
+	}
+	payload := make([]byte, size)
+	looks := 0
+	for ; looks < 1000; looks++ {
+		todo := c.take(now)
+		if len(todo.claims) == 0 {
+			break
+		}
+		for _, q := range todo.claims {
+			found := webhook.Claimed{FirstDue: now}
+			for _, e := range waiting {
+				if e.ID == q.endpoint {
+					found.Endpoint = e
+				}
+			}
+			for range q.limit {
+				j := webhook.Job{To: found.Endpoint, Payload: payload}
+				j.Message, j.Endpoint, j.Application, j.DueAt = ids.New(now), q.endpoint, found.Endpoint.Application, now
+				found.Jobs = append(found.Jobs, j)
+			}
+			c.claimed(q, found, now)
+		}
+	}
+	if looks == 1000 {
+		t.Error("it looks for ever")
+	}
+	// One for each endpoint, and what the first looks brought before it was known
+	// how large they are.
+	if most := limits.Bytes + (endpoints+4*limits.Claims)*size; c.bytes > most {
+		t.Errorf("%d MiB are held, %d may be", c.bytes>>20, limits.Bytes>>20)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -72,6 +73,8 @@ type Dispatcher struct {
 	active  int
 	idle    chan struct{}
 	stopped bool
+	// sweeping says that the queue is being searched.
+	sweeping atomic.Bool
 
 	// life ends when calls in flight are to be cut short.
 	life context.Context //nolint:containedctx // calls begin in whoever's goroutine, and end with the dispatcher
@@ -123,7 +126,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 			d.step(func(*core, time.Time) {})
 		case <-d.rearm:
 		case <-sweep.C:
-			d.sweep(ctx)
+			d.sweepBeside(ctx)
 		case <-ctx.Done():
 			d.drain()
 			return nil
@@ -213,6 +216,19 @@ func (d *Dispatcher) left() {
 	}
 }
 
+// sweepBeside sweeps while Run goes on, unless the last sweep still does.
+func (d *Dispatcher) sweepBeside(ctx context.Context) {
+	if !d.sweeping.CompareAndSwap(false, true) {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.spawn(func() {
+		defer d.sweeping.Store(false)
+		d.sweep(ctx)
+	})
+}
+
 // sweep asks the queue for everything that waits, and frees what dead nodes
 // held.
 func (d *Dispatcher) sweep(ctx context.Context) {
@@ -299,8 +315,10 @@ func (d *Dispatcher) deliver(c call) {
 		}
 		c, more = d.ended(&c, &a, retryAfter)
 		if giveBack {
-			d.unclaim(d.life, []webhook.Job{job})
-			d.recorded(&job)
+			go func() {
+				d.unclaim(d.life, []webhook.Job{job})
+				d.recorded(&job)
+			}()
 		} else {
 			d.record(&job, r)
 		}

@@ -89,14 +89,19 @@ func (l *lane) share(places, bytes int) int {
 const throttledDepth = 10
 
 // fit is how many deliveries a look may bring so that their payloads come to so
-// many bytes, going by those that came of late: one in any case, so that a lane
-// with large payloads goes on, and few as long as nothing is known of them.
+// many bytes, going by those that came of late: few as long as nothing is known
+// of them, and one for a lane that has none, so that one with large payloads
+// goes on.
 func (l *lane) fit(bytes int) int {
-	const unknown = 16
-	if l.payload == 0 {
-		return max(1, min(unknown, bytes))
+	const unknown = 4
+	n := min(unknown, bytes)
+	if l.payload > 0 {
+		n = bytes / l.payload
 	}
-	return max(1, bytes/l.payload)
+	if l.held()+l.reserved == 0 {
+		n = max(1, n)
+	}
+	return max(0, n)
 }
 
 // depth is how many deliveries the lane may hold.

@@ -30,6 +30,7 @@ const (
 	checkpointPages = 4000
 	commitPages     = 6
 	rowsPerPage     = 2
+	pageSize        = 4096
 )
 
 const checkpoint = `PRAGMA wal_checkpoint(PASSIVE)`
@@ -63,7 +64,7 @@ func (c *checkpoints) after(t *tx) {
 	if c == nil {
 		return
 	}
-	c.pages += commitPages + t.rows/rowsPerPage
+	c.pages += commitPages + t.rows/rowsPerPage + t.pages
 	if c.pages < checkpointPages {
 		return
 	}

@@ -99,7 +99,7 @@ func (s *Store) Claim(ctx context.Context, endpoint webhook.ID, limit int, retri
 		}
 		c.RetryDue, err = t.nextDue(endpoint, retryLane)
 		return err
-	}}, limit)
+	}}, max(1, limit))
 	if err != nil {
 		return webhook.Claimed{}, fmt.Errorf("claim for endpoint %s: %w", webhook.EndpointID.Format(endpoint), err)
 	}
@@ -138,6 +138,7 @@ func (t *tx) claimLane(jobs []webhook.Job, e *webhook.Endpoint, lane int64, limi
 		return nil, err
 	}
 	t.wrote = t.wrote || len(claimed) > 0
+	t.rows += len(claimed)
 	// What an UPDATE returns is in no order.
 	slices.SortFunc(claimed, func(a, b webhook.Job) int {
 		return cmp.Or(a.DueAt.Compare(b.DueAt), bytes.Compare(a.Message[:], b.Message[:]))
@@ -179,6 +180,7 @@ func (t *tx) cancelWaiting(endpoint webhook.ID, e *webhook.Endpoint) error {
 		return err
 	}
 	t.wrote = t.wrote || len(canceled) > 0
+	t.rows += len(canceled)
 	for i := range canceled {
 		canceled[i].Error = "The endpoint was deleted."
 		if e != nil {
@@ -301,7 +303,7 @@ func (s *Store) ReleaseExpired(ctx context.Context) (int64, error) {
 // Unclaim gives back deliveries that this node holds and will not send, so
 // that they can be claimed at once.
 func (s *Store) Unclaim(ctx context.Context, jobs []webhook.Job) error {
-	return s.write(ctx, func(t *tx) error {
+	return s.committers.units.do(ctx, work{unit: func(t *tx) error {
 		for _, j := range jobs {
 			n, err := t.exec(`
 				UPDATE delivery SET owner = NULL
@@ -315,5 +317,5 @@ func (s *Store) Unclaim(ctx context.Context, jobs []webhook.Job) error {
 			}
 		}
 		return nil
-	})
+	}}, len(jobs))
 }

@@ -66,8 +66,8 @@ func (s *Store) ingest(ctx context.Context, in *ingestion) error {
 // AddMessages stores messages, a slice in a transaction. Each is answered on its
 // own: those whose EventID is taken with ErrConflict. keys holds the idempotency
 // key of each. When the facts are not so any more by the time of the first slice,
-// it is ErrStale and nothing was done. When a later slice fails, what came before
-// is stored all the same: the keys find it when all is asked for again.
+// it is ErrStale and nothing was done. When a later slice fails, those from there
+// on are answered with why.
 func (s *Store) AddMessages(ctx context.Context, messages []*webhook.Message, keys []IdempotencyKey, f *Facts) ([]error, error) {
 	all := make([]*ingestion, len(messages))
 	for i, m := range messages {
@@ -84,6 +84,9 @@ func (s *Store) AddMessages(ctx context.Context, messages []*webhook.Message, ke
 			of, err = t.ingestAll(part)
 			return err
 		})
+		if err != nil && len(answers) > 0 {
+			return append(answers, slices.Repeat([]error{err}, len(all)-len(answers))...), nil
+		}
 		if err != nil {
 			return nil, fmt.Errorf("add messages: %w", err)
 		}

@@ -31,7 +31,9 @@ type tx struct {
 	// stored counts the messages that the transaction stores, rows what it
 	// changes.
 	stored, rows int
-	began        time.Time
+	// pages counts those that large values fill.
+	pages int
+	began time.Time
 	// seen is the revision that the transaction has read, revised whether it
 	// makes the next one.
 	seen    int64
@@ -61,6 +63,11 @@ func (t *tx) exec(query string, args ...any) (int64, error) {
 	// after an insert that met a conflict.
 	t.wrote = t.wrote || n > 0
 	t.rows += int(n)
+	for _, v := range args {
+		if b, ok := v.([]byte); ok {
+			t.pages += len(b) / pageSize
+		}
+	}
 	return n, err
 }
 

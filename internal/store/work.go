@@ -65,6 +65,7 @@ func (t *tx) runAll(batch []work) ([]error, error) {
 	if _, err := t.exec(t.s.dialect.begin); err != nil {
 		return nil, err
 	}
+	t.rows = 0 // SQLite tells of the last statement again
 	answers := make([]error, len(batch))
 	var records []*webhook.Record
 	var ingestions []*ingestion
@@ -104,9 +105,11 @@ func (t *tx) runAll(batch []work) ([]error, error) {
 	if err := t.storeRevision(); err != nil {
 		return nil, fmt.Errorf("revision: %w", err)
 	}
-	worked := time.Since(t.began)
-	if _, err = t.exec("COMMIT"); err == nil {
-		t.s.setBatch(t.rows, worked, time.Since(t.began)-worked)
+	rows, worked := t.rows, time.Since(t.began)
+	_, err = t.exec("COMMIT")
+	t.rows = rows
+	if err == nil {
+		t.s.setBatch(rows, worked, time.Since(t.began)-worked)
 	}
 	return answers, err
 }

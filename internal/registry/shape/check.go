@@ -97,7 +97,7 @@ func (r *reader) text() (s string, ok bool) {
 	return s, err == nil
 }
 
-// Text reads valid JSON as a string.
+// Text reads JSON, which must be valid, as a string.
 func Text(raw json.RawMessage) (s string, ok bool) {
 	r := reader{raw}
 	if r.space(); len(r.rest) == 0 || r.rest[0] != '"' {
@@ -106,17 +106,20 @@ func Text(raw json.RawMessage) (s string, ok bool) {
 	return r.text()
 }
 
-// quoted takes a string as it is written.
+// quoted takes a string as it is written: up to the quote before which stands an
+// even number of backslashes.
 func (r *reader) quoted() []byte {
 	end := 1
 	for {
-		n := bytes.IndexByte(r.rest[end:], '"')
-		escape := bytes.IndexByte(r.rest[end:end+n], '\\')
-		if escape < 0 {
-			end += n
+		end += bytes.IndexByte(r.rest[end:], '"')
+		escaped := false
+		for i := end - 1; r.rest[i] == '\\'; i-- {
+			escaped = !escaped
+		}
+		if !escaped {
 			break
 		}
-		end += escape + 2
+		end++
 	}
 	s := r.rest[:end+1]
 	r.rest = r.rest[end+1:]
