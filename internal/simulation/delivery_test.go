@@ -150,9 +150,7 @@ func (d *delivery) checkOrder() {
 		switch {
 		case !last.kept.IsZero() && !c.start.Before(last.kept):
 			continue // as it should be
-		case !last.node.died.IsZero() && !c.start.Before(last.node.died):
-		case last.node.cut.Load():
-		case d.plan.nodes > 1 && c.start.Sub(last.start) > d.plan.timeout-5*time.Millisecond:
+		case d.mayHaveLost(last, c.start):
 		default:
 			d.broken("%v begins while %v is under way", c, last)
 		}
@@ -160,6 +158,13 @@ func (d *delivery) checkOrder() {
 			d.tally.again++
 		}
 	}
+}
+
+// mayHaveLost reports whether the node of a call may have lost its claim by then:
+// it died, was cut short, or stood still until its lease was over.
+func (w *world) mayHaveLost(c *call, by time.Time) bool {
+	return !c.node.died.IsZero() && !by.Before(c.node.died) || c.node.cut.Load() ||
+		w.plan.nodes > 1 && by.Sub(c.start) > w.plan.timeout-5*time.Millisecond
 }
 
 // checkWaits sees that nothing is sent before its time.

@@ -48,7 +48,8 @@ func TestOnlyTheOldestOpenDeliveryOfAKeyIsClaimed(t *testing.T) {
 		if c = f.claim(t, e, 10); len(c.Jobs) != 1 || c.Jobs[0].Message != second.ID {
 			t.Fatalf("claimed %v, want the second: the head was given up", c.Jobs)
 		}
-		// A replay that succeeds ends the planned delivery, and releases the next.
+		// A replay succeeds during the call of the planned delivery.
+		planned := c.Jobs[0]
 		if _, err := s.Resend(t.Context(), f.app.ID, second.ID, webhook.EndpointID.Format(e.ID)); err != nil {
 			t.Fatal(err)
 		}
@@ -57,8 +58,32 @@ func TestOnlyTheOldestOpenDeliveryOfAKeyIsClaimed(t *testing.T) {
 			t.Fatalf("claimed %v, want the replay", c.Jobs)
 		}
 		f.record(t, c.Jobs[0], func(r *webhook.Record) { r.Ends = webhook.Succeeded })
+		if c = f.claim(t, e, 10); len(c.Jobs) != 0 {
+			t.Fatalf("claimed %v, want none: the call of the second has not ended", c.Jobs)
+		}
+		f.record(t, planned, func(r *webhook.Record) {
+			r.OrderKey, r.Outcome, r.Attempts, r.Retry = planned.OrderKey, webhook.Refused, 1, time.Now().Add(-time.Second)
+		})
 		if c = f.claim(t, e, 10); len(c.Jobs) != 1 || c.Jobs[0].Message != third.ID {
-			t.Fatalf("claimed %v, want the third", c.Jobs)
+			t.Fatalf("claimed %v, want the third: the second has arrived by its replay and needs no retry", c.Jobs)
+		}
+	})
+}
+
+func TestAReplayEndsAnOrderedDeliveryThatWaits(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		f := newFixture(t, s)
+		e := f.endpoint(t, func(e *webhook.Endpoint) { e.Order = webhook.PerKey })
+		first, second := f.keyed(t, "a"), f.keyed(t, "a")
+		f.record(t, f.claim(t, e, 1).Jobs[0], func(r *webhook.Record) {
+			r.OrderKey, r.Outcome, r.Attempts, r.Retry = "a", webhook.Refused, 1, time.Now().Add(time.Hour)
+		})
+		if _, err := s.Resend(t.Context(), f.app.ID, first.ID, webhook.EndpointID.Format(e.ID)); err != nil {
+			t.Fatal(err)
+		}
+		f.record(t, f.claim(t, e, 1).Jobs[0], func(r *webhook.Record) { r.Ends = webhook.Succeeded })
+		if c := f.claim(t, e, 10); len(c.Jobs) != 1 || c.Jobs[0].Message != second.ID {
+			t.Fatalf("claimed %v, want the second", c.Jobs)
 		}
 	})
 }

@@ -52,6 +52,9 @@ func (t *tx) recordAll(records []*webhook.Record) error {
 			if err := t.cancelIfOff(r.Endpoint, looked); err != nil {
 				return err
 			}
+			if err := t.endIfReplayed(r); err != nil {
+				return err
+			}
 		} else if r.OrderKey != "" {
 			ended = append(ended, orderKey{r.Endpoint, r.OrderKey})
 		}
@@ -159,15 +162,24 @@ func (t *tx) consequences(r *webhook.Record) error {
 }
 
 // endPlanned ends the planned delivery of a message that a replay has brought
-// home.
+// home. One that is ordered and being made just now keeps the next one back
+// until its call has ended, so that ends with its record: endIfReplayed.
 func (t *tx) endPlanned(r *webhook.Record) error {
 	a := webhook.Attempt{
 		Application: r.Application, DeliveryKey: webhook.DeliveryKey{Message: r.Message, Endpoint: r.Endpoint},
 		Outcome: webhook.NotSent, Ends: webhook.Succeeded, URL: r.URL, StartedAt: time.Now(), Error: "A replay succeeded.",
 	}
 	k := orderKey{endpoint: r.Endpoint}
-	err := t.change(`DELETE FROM delivery WHERE message_id = $1 AND endpoint_id = $2 AND replay = 0 RETURNING calls + 1, order_key`,
+	err := t.row(`SELECT calls + 1, order_key FROM delivery WHERE message_id = $1 AND endpoint_id = $2 AND replay = 0`,
 		key(a.Message), key(a.Endpoint)).Scan(&a.Number, intoText{&k.key})
+	if err == nil {
+		err = t.lockOrders(ordersOf([]orderKey{k}))
+	}
+	if err == nil {
+		err = t.change(`
+			DELETE FROM delivery WHERE message_id = $1 AND endpoint_id = $2 AND replay = 0 AND (owner IS NULL OR order_key IS NULL)
+			RETURNING calls + 1`, key(a.Message), key(a.Endpoint)).Scan(&a.Number)
+	}
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}
@@ -178,6 +190,26 @@ func (t *tx) endPlanned(r *webhook.Record) error {
 		return err
 	}
 	return t.releaseNext([]orderKey{k})
+}
+
+// endIfReplayed ends an ordered delivery that was to be tried again, if a
+// replay has succeeded during its call.
+func (t *tx) endIfReplayed(r *webhook.Record) error {
+	if r.OrderKey == "" {
+		return nil
+	}
+	if err := t.lockOrders([]orderKey{{r.Endpoint, r.OrderKey}}); err != nil {
+		return err
+	}
+	err := t.row(`SELECT TRUE FROM attempt WHERE message_id = $1 AND endpoint_id = $2 AND replay > 0 AND ends = $3 LIMIT 1`,
+		key(r.Message), key(r.Endpoint), webhook.Succeeded).Scan(new(bool))
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return t.endPlanned(r)
 }
 
 // warnings are the parts of the time until an endpoint is disabled after which

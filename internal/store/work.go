@@ -20,13 +20,16 @@ type work struct {
 // is one writer, and what arrives together is committed together.
 type committers struct {
 	units, ingestions, records *group[work]
+	writers                    []*writer
 }
 
 func (s *Store) startCommitters() {
 	start := func(writers, batch int) *group[work] {
 		all := make([]commit[work], writers)
 		for i := range all {
-			all[i] = (&writer{s: s}).run
+			w := &writer{s: s}
+			s.committers.writers = append(s.committers.writers, w)
+			all[i] = w.run
 		}
 		return newGroup(batch, all...)
 	}
@@ -44,6 +47,9 @@ func (c *committers) close() {
 		if g != nil {
 			g.close()
 		}
+	}
+	for _, w := range c.writers {
+		w.disconnect()
 	}
 }
 
