@@ -302,6 +302,7 @@ func (n *Node) ready(w http.ResponseWriter, r *http.Request) {
 func (n *Node) Run(ctx context.Context) error {
 	defer n.Close()
 	defer n.client.Close()
+	oneMoreProcessor()
 	relaxGC()
 	var background sync.WaitGroup
 	dispatching, stop := context.WithCancel(context.WithoutCancel(ctx))

@@ -22,10 +22,11 @@ type group[T any] struct {
 
 	mu   sync.Mutex
 	work sync.Cond
-	// light is what somebody waits for; heavy is what takes as long as a batch
-	// by itself; patient is what nobody waits for, and first for since when.
-	light, heavy, patient []*item[T]
-	first                 time.Time
+	// light is what somebody waits for; bulk is what comes in many pieces at
+	// once; heavy is what takes as long as a batch by itself; patient is what
+	// nobody waits for, and first for since when.
+	light, bulk, heavy, patient []*item[T]
+	first                       time.Time
 	// heavyNext says whose turn it is when both wait.
 	heavyNext bool
 	closed    bool
@@ -48,7 +49,8 @@ type item[T any] struct {
 	// rows is about how many rows it writes.
 	rows int
 	// done takes the answer; it must not block.
-	done func(error)
+	done   func(error)
+	answer <-chan error // nil when nobody waits
 	// state says who decides about the item: the committer once it has taken
 	// it, the caller once it has given it up.
 	state atomic.Int32
@@ -81,18 +83,42 @@ func (g *group[T]) do(ctx context.Context, v T, rows int) error { return g.put(c
 // doHeavy is do for what takes as long as a batch by itself.
 func (g *group[T]) doHeavy(ctx context.Context, v T) error { return g.put(ctx, &g.heavy, v, 1) }
 
+// doBulk is do for many pieces that come at once, each of which has its answer.
+// Those who bring one go ahead of them, into the same batches.
+func (g *group[T]) doBulk(ctx context.Context, values []T, rows int) []error {
+	items := make([]*item[T], len(values))
+	for i, v := range values {
+		items[i] = newItem(v, rows)
+	}
+	g.enqueue(&g.bulk, items...)
+	answers := make([]error, len(items))
+	for i, it := range items {
+		answers[i] = it.wait(ctx)
+	}
+	return answers
+}
+
 func (g *group[T]) put(ctx context.Context, queue *[]*item[T], v T, rows int) error {
-	answer := make(chan error, 1)
-	it := &item[T]{value: v, rows: rows, done: func(err error) { answer <- err }}
+	it := newItem(v, rows)
 	g.enqueue(queue, it)
+	return it.wait(ctx)
+}
+
+// newItem is an item whose answer somebody waits for.
+func newItem[T any](v T, rows int) *item[T] {
+	answer := make(chan error, 1)
+	return &item[T]{value: v, rows: rows, answer: answer, done: func(err error) { answer <- err }}
+}
+
+func (it *item[T]) wait(ctx context.Context) error {
 	select {
-	case err := <-answer:
+	case err := <-it.answer:
 		return err
 	case <-ctx.Done():
 		if it.state.CompareAndSwap(queued, givenUp) {
 			return context.Cause(ctx)
 		}
-		return <-answer
+		return <-it.answer
 	}
 }
 
@@ -102,17 +128,19 @@ func (g *group[T]) later(v T, rows int, done func(error)) {
 	g.enqueue(&g.patient, &item[T]{value: v, rows: rows, done: done})
 }
 
-func (g *group[T]) enqueue(queue *[]*item[T], it *item[T]) {
+func (g *group[T]) enqueue(queue *[]*item[T], items ...*item[T]) {
 	g.mu.Lock()
 	if g.closed {
 		g.mu.Unlock()
-		it.done(webhook.ErrUnavailable)
+		for _, it := range items {
+			it.done(webhook.ErrUnavailable)
+		}
 		return
 	}
 	if queue == &g.patient && len(g.patient) == 0 {
 		g.first = time.Now()
 	}
-	*queue = append(*queue, it)
+	*queue = append(*queue, items...)
 	g.mu.Unlock()
 	g.work.Signal()
 }
@@ -138,19 +166,19 @@ func (g *group[T]) run(c commit[T]) {
 	}
 }
 
-// next waits for work and takes a batch of it: what is light, and between two
-// such batches one that is heavy, alone, so that a stream of imports delays a
-// message by one slice. There is no more once the group is closed and empty.
+// next waits for work and takes a batch of it: what is light, then what comes in
+// bulk, and between two such batches one that is heavy, alone, so that it delays
+// a message by one slice. There is no more once the group is closed and empty.
 func (g *group[T]) next(batch []*item[T]) (taken []*item[T], more bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for len(g.light)+len(g.heavy)+len(g.patient) == 0 {
+	for len(g.light)+len(g.bulk)+len(g.heavy)+len(g.patient) == 0 {
 		if g.closed {
 			return batch, false
 		}
 		g.work.Wait()
 	}
-	if len(g.heavy) > 0 && (g.heavyNext || len(g.light)+len(g.patient) == 0) {
+	if len(g.heavy) > 0 && (g.heavyNext || len(g.light)+len(g.bulk)+len(g.patient) == 0) {
 		g.heavyNext = false
 		batch, _ = take(batch, &g.heavy, 1)
 		return batch, true
@@ -159,7 +187,7 @@ func (g *group[T]) next(batch []*item[T]) (taken []*item[T], more bool) {
 	// A third of a full batch, when both wait: what is taken in must not outrun
 	// what is done, of which each writes twice.
 	most := int(g.max.Load())
-	if len(g.heavy) > 0 {
+	if len(g.heavy)+len(g.bulk) > 0 {
 		most = max(1, most/4) // who sends little does not wait for who sends much
 	}
 	rows := most
@@ -167,9 +195,10 @@ func (g *group[T]) next(batch []*item[T]) (taken []*item[T], more bool) {
 	if due {
 		rows = max(most/3, most-g.patient[0].rows*len(g.patient))
 	}
-	batch, rows = take(batch, &g.light, rows)
+	batch, left := take(batch, &g.light, rows)
+	batch, left = take(batch, &g.bulk, left)
 	if due || len(batch) == 0 {
-		batch, _ = take(batch, &g.patient, max(most-most/3, most-rows))
+		batch, _ = take(batch, &g.patient, max(most-most/3, most-rows+left))
 		g.first = time.Now()
 	}
 	return batch, true
@@ -177,17 +206,17 @@ func (g *group[T]) next(batch []*item[T]) (taken []*item[T], more bool) {
 
 // take moves items from a queue into a batch, those first that have waited
 // longest: one in any case, and more up to so many rows, and returns how many
-// rows they are. Those that were given up are left out.
-func take[T any](batch []*item[T], queue *[]*item[T], most int) (all []*item[T], rows int) {
+// rows are left. Those that were given up are left out.
+func take[T any](batch []*item[T], queue *[]*item[T], most int) (all []*item[T], left int) {
 	n := 0
-	for ; n < len(*queue) && (n == 0 || rows+(*queue)[n].rows <= most); n++ {
+	for ; n < len(*queue) && (n == 0 || (*queue)[n].rows <= most); n++ {
 		it := (*queue)[n]
 		if it.state.CompareAndSwap(queued, taken) {
-			batch, rows = append(batch, it), rows+it.rows
+			batch, most = append(batch, it), most-it.rows
 		}
 	}
 	*queue = slices.Delete(*queue, 0, n)
-	return batch, rows
+	return batch, most
 }
 
 func settle[T any](c commit[T], batch []*item[T]) {

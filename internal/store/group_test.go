@@ -146,3 +146,58 @@ func TestWhatNobodyWaitsForGivesWay(t *testing.T) {
 		})
 	}
 }
+
+// TestWhatComesInBulkFillsUpBatches has many pieces come at once, and a few by
+// themselves after them, which go ahead into batches that are kept small.
+func TestWhatComesInBulkFillsUpBatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		goOn := make(chan struct{})
+		var batches [][]int
+		g := newGroup(100, func(batch []int) ([]error, error) {
+			<-goOn
+			batches = append(batches, batch)
+			answers := make([]error, len(batch))
+			for i, v := range batch {
+				if v == 5 {
+					answers[i] = context.DeadlineExceeded
+				}
+			}
+			return answers, nil
+		})
+		light := func() {
+			go func() {
+				if err := g.do(context.Background(), -1, 1); err != nil {
+					t.Error(err)
+				}
+			}()
+		}
+		light() // is being committed while the others come
+		synctest.Wait()
+		pieces := make([]int, 20)
+		for i := range pieces {
+			pieces[i] = i
+		}
+		go func() {
+			for i, err := range g.doBulk(context.Background(), pieces, 10) {
+				if (err != nil) != (i == 5) {
+					t.Errorf("piece %d is answered with %v", i, err)
+				}
+			}
+		}()
+		synctest.Wait()
+		for range 3 {
+			light()
+		}
+		synctest.Wait()
+		close(goOn)
+		g.close()
+		synctest.Wait()
+		if want := []int{-1, -1, -1, 0, 1}; !slices.Equal(batches[1], want) {
+			t.Errorf("the next batch is %v, want %v: a quarter of the rows, who came alone first", batches[1], want)
+		}
+		all := slices.DeleteFunc(slices.Concat(batches...), func(v int) bool { return v < 0 })
+		if !slices.Equal(all, pieces) {
+			t.Errorf("committed %v", all)
+		}
+	})
+}

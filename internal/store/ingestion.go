@@ -22,6 +22,9 @@ type ingestion struct {
 	only webhook.ID
 	// facts are what the caller relied on; nil when it relied on nothing.
 	facts *Facts
+	// answer is why it was refused, once the transaction that stores it is
+	// durable.
+	answer error
 }
 
 // AddMessage stores a message with a delivery for every endpoint that wants
@@ -47,13 +50,9 @@ func (s *Store) AddMessageFor(ctx context.Context, m *webhook.Message, endpoint 
 }
 
 func (s *Store) ingest(ctx context.Context, in *ingestion) error {
-	rows := 1
-	if app := s.apps.get(in.message.Application); app != nil {
-		rows += int(app.spread.Load())
-	}
 	for {
-		err := s.committers.ingestions.do(ctx, work{ingestion: in}, rows)
-		if errors.Is(err, ErrBusy) {
+		err := s.committers.ingestions.do(ctx, work{ingestions: []*ingestion{in}}, s.rowsOf(in))
+		if err = orElse(err, in.answer); errors.Is(err, ErrBusy) {
 			continue // its twin was in the same batch, and is there now
 		}
 		if err != nil {
@@ -63,37 +62,35 @@ func (s *Store) ingest(ctx context.Context, in *ingestion) error {
 	}
 }
 
-// AddMessages stores messages, a slice in a transaction. Each is answered on its
-// own: those whose EventID is taken with ErrConflict. keys holds the idempotency
-// key of each. When the facts are not so any more by the time of the first slice,
-// it is ErrStale and nothing was done. When a later slice fails, those from there
-// on are answered with why.
+// rowsOf is about how many rows a message writes.
+func (s *Store) rowsOf(in *ingestion) int {
+	if app := s.apps.get(in.message.Application); app != nil {
+		return 1 + int(app.spread.Load())
+	}
+	return 1
+}
+
+// AddMessages stores messages, in as many transactions as it takes for others to
+// get between. Each is answered on its own: those whose EventID is taken with
+// ErrConflict. keys holds the idempotency key of each. When nothing was done, for
+// one reason, that is the error: ErrStale when the facts are not so any more.
 func (s *Store) AddMessages(ctx context.Context, messages []*webhook.Message, keys []IdempotencyKey, f *Facts) ([]error, error) {
 	all := make([]*ingestion, len(messages))
 	for i, m := range messages {
-		all[i] = &ingestion{message: m, key: keys[i]}
+		all[i] = &ingestion{message: m, key: keys[i], facts: f}
 	}
-	answers := make([]error, 0, len(all))
-	for part := range slices.Chunk(all, eventSlice) {
-		var of []error
-		err := s.writeSlice(ctx, func(t *tx) error {
-			revision, err := t.revision()
-			if err != nil || f != nil && f.revision != revision {
-				return orElse(err, ErrStale)
-			}
-			of, err = t.ingestAll(part)
-			return err
-		})
-		if err != nil && len(answers) > 0 {
-			return append(answers, slices.Repeat([]error{err}, len(all)-len(answers))...), nil
+	s.ingestAll(ctx, all)
+	done := slices.ContainsFunc(all, func(in *ingestion) bool { return in.answer == nil || errors.Is(in.answer, webhook.ErrConflict) })
+	answers := make([]error, len(all))
+	for i, in := range all {
+		switch {
+		case !done:
+			return nil, fmt.Errorf("add messages: %w", in.answer)
+		case errors.Is(in.answer, ErrStale), errors.Is(in.answer, ErrBusy):
+			in.facts = nil // what was so at the first is enough
+			in.answer = s.ingest(ctx, in)
 		}
-		if err != nil {
-			return nil, fmt.Errorf("add messages: %w", err)
-		}
-		for _, err := range of {
-			answers = append(answers, translate(err))
-		}
-		f = nil // what was so at the first is enough
+		answers[i] = in.answer
 	}
 	return answers, nil
 }
@@ -107,66 +104,70 @@ func (t *tx) addMessages(messages []*webhook.Message) error {
 	for i, m := range messages {
 		all[i] = &ingestion{message: m}
 	}
-	answers, err := t.ingestAll(all)
-	return errors.Join(append(answers, err)...)
+	err := t.ingestAll(all)
+	for _, in := range all {
+		err = errors.Join(err, in.answer)
+	}
+	return err
 }
 
 // ingestAll stores messages with their deliveries, in sets. Each is answered
 // on its own as long as nothing was written for it.
-func (t *tx) ingestAll(all []*ingestion) (answers []error, err error) {
+func (t *tx) ingestAll(all []*ingestion) error {
 	if len(all) == 0 {
-		return nil, nil
+		return nil
 	}
-	answers = make([]error, len(all))
-	if err := t.loadApplications(all, answers); err != nil {
-		return nil, err
+	for _, in := range all {
+		in.answer = nil // of a batch that was undone
 	}
-	found, err := t.answerRepeats(all, answers)
+	if err := t.loadApplications(all); err != nil {
+		return err
+	}
+	found, err := t.answerRepeats(all)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	fresh := make([]*ingestion, 0, len(all))
-	places := make([]int, 0, len(all))
 	for i, in := range all {
-		if answers[i] == nil && !found[i] {
-			fresh, places = append(fresh, in), append(places, i)
+		if in.answer == nil && !found[i] {
+			fresh = append(fresh, in)
 		}
 	}
 	stored, err := t.insertMessages(fresh)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	kept := fresh[:0]
 	for n, in := range fresh {
 		if !stored[n] {
-			answers[places[n]] = fmt.Errorf("event id %q: %w", in.message.EventID, webhook.ErrConflict)
+			in.answer = fmt.Errorf("event id %q: %w", in.message.EventID, webhook.ErrConflict)
 			continue
 		}
 		kept = append(kept, in)
 	}
 	if err := t.keepKeys(kept); err != nil {
-		return nil, err
+		return err
 	}
 	t.stored += len(kept)
-	return answers, t.fanOut(kept)
+	return t.fanOut(kept)
 }
 
 // loadApplications finds the configuration of each application, as this
 // transaction sees it.
-func (t *tx) loadApplications(all []*ingestion, answers []error) error {
+func (t *tx) loadApplications(all []*ingestion) error {
 	revision, err := t.revision()
 	if err != nil {
 		return err
 	}
-	for i, in := range all {
+	for _, in := range all {
 		if in.facts != nil && in.facts.revision != revision {
-			answers[i] = ErrStale
+			in.answer = ErrStale
 			continue
 		}
 		_, err := t.application(in.message.Application)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
-			answers[i] = fmt.Errorf("application: %w", webhook.ErrNotFound)
+			in.answer = fmt.Errorf("application: %w", webhook.ErrNotFound)
 		case err != nil:
 			return fmt.Errorf("application: %w", err)
 		}
@@ -178,16 +179,16 @@ func (t *tx) loadApplications(all []*ingestion, answers []error) error {
 // request has made, and reports which these are. Of two requests with one key
 // in the same batch the second is answered with ErrBusy: it comes again in a
 // moment, and finds the first.
-func (t *tx) answerRepeats(all []*ingestion, answers []error) ([]bool, error) {
+func (t *tx) answerRepeats(all []*ingestion) ([]bool, error) {
 	found := make([]bool, len(all))
 	at := now()
 	seen := map[string]bool{}
 	for i, in := range all {
-		if in.key.Hash == nil || answers[i] != nil {
+		if in.key.Hash == nil || in.answer != nil {
 			continue
 		}
 		if seen[string(in.key.Hash)] {
-			answers[i] = ErrBusy
+			in.answer = ErrBusy
 			continue
 		}
 		seen[string(in.key.Hash)] = true

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fanfare/internal/webhook"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -11,9 +12,9 @@ import (
 // The two that make up the life of an event come as values, so that a batch of
 // them is written in sets.
 type work struct {
-	unit      unit
-	ingestion *ingestion
-	record    *webhook.Record
+	unit       unit
+	ingestions []*ingestion
+	record     *webhook.Record
 }
 
 // committers are the groups that work goes to. On SQLite they are one: there
@@ -53,6 +54,30 @@ func (c *committers) close() {
 	}
 }
 
+// ingestAll stores messages and returns when each of them is durable or has its
+// answer. They are written beside what comes one by one, which goes ahead.
+func (s *Store) ingestAll(ctx context.Context, all []*ingestion) {
+	slice := max(1, bulkRows/s.rowsOf(all[0]))
+	var works []work
+	for part := range slices.Chunk(all, slice) {
+		works = append(works, work{ingestions: part})
+	}
+	together := len(works)
+	if s.dialect.ingesters > 1 {
+		together = 1 // the committers would put them out of order
+	}
+	for part := range slices.Chunk(works, together) {
+		for i, err := range s.committers.ingestions.doBulk(ctx, part, bulkRows) {
+			for _, in := range part[i].ingestions {
+				in.answer = orElse(err, in.answer)
+			}
+		}
+	}
+}
+
+// bulkRows is about how many rows a piece of what comes in bulk writes.
+const bulkRows = 32
+
 // write runs a unit and returns when it is durable. ctx bounds the wait for a
 // committer, not the work.
 func (s *Store) write(ctx context.Context, u unit) error {
@@ -75,24 +100,17 @@ func (t *tx) runAll(batch []work) ([]error, error) {
 	answers := make([]error, len(batch))
 	var records []*webhook.Record
 	var ingestions []*ingestion
-	var places []int
-	for i, w := range batch {
-		switch {
-		case w.record != nil:
+	for _, w := range batch {
+		if w.record != nil {
 			records = append(records, w.record)
-		case w.ingestion != nil:
-			ingestions, places = append(ingestions, w.ingestion), append(places, i)
 		}
+		ingestions = append(ingestions, w.ingestions...)
 	}
 	if err := t.recordAll(records); err != nil {
 		return nil, err
 	}
-	refused, err := t.ingestAll(ingestions)
-	if err != nil {
+	if err := t.ingestAll(ingestions); err != nil {
 		return nil, err
-	}
-	for n, i := range places {
-		answers[i] = translate(refused[n])
 	}
 	for i, w := range batch {
 		if w.unit == nil {
@@ -112,7 +130,7 @@ func (t *tx) runAll(batch []work) ([]error, error) {
 		return nil, fmt.Errorf("revision: %w", err)
 	}
 	rows, worked := t.rows, time.Since(t.began)
-	_, err = t.exec("COMMIT")
+	_, err := t.exec("COMMIT")
 	t.rows = rows
 	if err == nil {
 		t.s.setBatch(rows, worked, time.Since(t.began)-worked)

@@ -1,11 +1,23 @@
 package app
 
 import (
+	"os"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"sync"
 )
+
+// oneMoreProcessor lets one more goroutine run at once than there are processors:
+// the writer of the database spends half of its time in the system's calls, and
+// when it comes out of one in which it has waited for the disk, all others that
+// want to run would go first, and all whom its commit keeps waiting with it.
+// Where GOMAXPROCS is set, the operator has decided.
+var oneMoreProcessor = sync.OnceFunc(func() {
+	if os.Getenv("GOMAXPROCS") == "" { //nolint:forbidigo // it is the runtime's, not ours
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
+	}
+})
 
 // smallHeap is up to how many bytes the heap may grow before it is collected,
 // whatever little of it is in use: a node at work keeps a few MiB and throws
