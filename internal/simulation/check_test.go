@@ -44,6 +44,7 @@ func (w *world) check(s *store.Store) {
 		w.checkMessage(s, m, found[m])
 	}
 	w.checkDatasets(s)
+	w.checkLists(s)
 	w.checkCalls()
 	w.checkGone(s)
 	w.checkKeys()
@@ -72,6 +73,9 @@ func (w *world) checkMessage(s *store.Store, m *message, stored *webhook.Message
 	if err != nil {
 		w.problem("read the attempts for %s: %v", m, err)
 		return
+	}
+	for _, a := range attempts {
+		w.listed[a.Endpoint] = append(w.listed[a.Endpoint], a.ID)
 	}
 	for _, e := range w.endpoints {
 		w.checkFanOut(m, e, states)
@@ -146,6 +150,39 @@ func (w *world) checkDatasets(s *store.Store) {
 		there := slices.ContainsFunc(all, func(d *registry.Dataset) bool { return d.Name() == m.dataset })
 		if there != !m.id.IsZero() {
 			w.problem("dataset %s: there %v, its event %v", m.dataset, there, !m.id.IsZero())
+		}
+	}
+}
+
+// checkLists sees that each endpoint has a list of the attempts that were made at
+// it, and that each counts in its hour.
+func (w *world) checkLists(s *store.Store) {
+	ctx := context.Background()
+	for _, e := range w.endpoints {
+		if e.id.IsZero() {
+			continue
+		}
+		attempts, err := s.AttemptsOfEndpoint(ctx, w.app, e.id, store.AttemptFilter{}, store.Page{Limit: 100_000, Ascending: true})
+		if err != nil {
+			w.problem("read the attempts at e%d: %v", e.number, err)
+			return
+		}
+		byID := func(a, b webhook.ID) int { return bytes.Compare(a[:], b[:]) }
+		want := slices.SortedFunc(slices.Values(w.listed[e.id]), byID)
+		if !slices.EqualFunc(attempts, want, func(a webhook.Attempt, id webhook.ID) bool { return a.ID == id }) {
+			w.problem("e%d has %d attempts, of which %d are listed", e.number, len(want), len(attempts))
+		}
+		hours, err := s.EndpointHours(ctx, e.id, w.began.Add(-time.Hour))
+		if err != nil {
+			w.problem("read the hours of e%d: %v", e.number, err)
+			return
+		}
+		counted := int64(0)
+		for _, h := range hours {
+			counted += h.Succeeded + h.Failed + h.Canceled
+		}
+		if counted != int64(len(want)) && len(w.net.skewed) == 0 {
+			w.problem("e%d has %d attempts, of which %d are counted", e.number, len(want), counted)
 		}
 	}
 }

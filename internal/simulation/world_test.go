@@ -46,7 +46,9 @@ type world struct {
 	messages  []*message
 	byID      map[webhook.ID]*message
 	replays   map[webhook.DeliveryKey]int
-	resends   []*resent
+	// listed are the attempts at each endpoint, by the messages' own lists.
+	listed  map[webhook.ID][]webhook.ID
+	resends []*resent
 	// calm means that nothing bad happens any more.
 	calm     bool
 	problems []string
@@ -77,7 +79,7 @@ func (n *node) gone() bool { return n.dead.Load() || !n.left.Load() && n.disk.Im
 func newWorld(t *testing.T, p plan, dir string) *world {
 	w := &world{
 		t: t, plan: p, dir: dir, began: time.Now(), over: make(chan struct{}),
-		byID: map[webhook.ID]*message{}, replays: map[webhook.DeliveryKey]int{},
+		byID: map[webhook.ID]*message{}, replays: map[webhook.DeliveryKey]int{}, listed: map[webhook.ID][]webhook.ID{},
 	}
 	w.net = &network{w: w, weather: map[int]weatherKind{}}
 	return w

@@ -363,7 +363,10 @@ func (s *Store) prepareData(ctx context.Context) error {
 				return err
 			}
 		}
-		return t.checkKey()
+		if err := t.checkKey(); err != nil {
+			return err
+		}
+		return t.resumeListing()
 	})
 	if err != nil {
 		return err

@@ -15,12 +15,13 @@ var attemptSet = newSet("attempt", "id BYTEA", "application_id BYTEA", "message_
 
 // insertAttempts stores attempts under new ids, which it sets.
 func (t *tx) insertAttempts(attempts []webhook.Attempt) error {
+	t.attempts += int64(len(attempts))
 	rows := make([][]any, len(attempts))
 	at := time.Now()
 	for i := range attempts {
 		a := &attempts[i]
 		a.ID = t.s.ids.New(at)
-		t.count(a)
+		t.hours.count(a)
 		rows[i] = []any{
 			key(a.ID), key(a.Application), key(a.Message), key(a.Endpoint), a.Replay, int64(a.Number),
 			int64(a.Outcome), int64(a.Ends), int64(a.StatusCode), a.URL, webhook.Micros(a.StartedAt),
@@ -122,8 +123,10 @@ func (s *Store) AttemptsOfMessage(ctx context.Context, app, message webhook.ID, 
 // is one, of the digest.
 func (s *Store) AttemptsOfEndpoint(ctx context.Context, app, endpoint webhook.ID, f AttemptFilter, p Page) ([]webhook.Attempt, error) {
 	conditions, args := f.where(s.dialect, []any{key(app), key(endpoint)})
-	bounds, order, args := p.where("id", args)
-	rows, err := s.query(ctx, selectAttempt+` WHERE application_id = $1 AND endpoint_id = $2 AND number > 0`+conditions+bounds+order, args...)
+	bounds, order, args := p.where("l.listed", args)
+	rows, err := s.query(ctx, selectAttempt+`
+		JOIN (SELECT id AS listed FROM endpoint_attempt WHERE endpoint_id = $2 AND number > 0) l ON id = l.listed
+		WHERE application_id = $1`+conditions+bounds+order, args...)
 	return collect(rows, err, scanAttempt)
 }
 

@@ -276,7 +276,7 @@ func (s *Store) EndpointStats(ctx context.Context, endpoint webhook.ID, since, u
 		err = s.row(ctx, `
 			SELECT count(*) FILTER (WHERE outcome = 0), count(*) FILTER (WHERE outcome <> 0 AND NOT (outcome = 7 AND ends <> 2)),
 				count(*) FILTER (WHERE outcome = 7 AND ends = 3)
-			FROM attempt WHERE endpoint_id = $1 AND number > 0 AND id >= $2 AND id < $3`,
+			FROM endpoint_attempt WHERE endpoint_id = $1 AND number > 0 AND id >= $2 AND id < $3`,
 			key(endpoint), key(webhook.FloorID(part[0])), key(webhook.FloorID(part[1]))).Scan(&n.Succeeded, &n.Failed, &n.Canceled)
 		c.Succeeded, c.Failed, c.Canceled = c.Succeeded+n.Succeeded, c.Failed+n.Failed, c.Canceled+n.Canceled
 	}

@@ -19,9 +19,12 @@ type hourKey struct {
 	bucket   int64
 }
 
+// hourCounts are counts of attempts.
+type hourCounts map[hourKey]int64
+
 // count adds an attempt to the counts of its hour. What only notes that a
 // replay made it needless counts as nothing.
-func (t *tx) count(a *webhook.Attempt) {
+func (c hourCounts) count(a *webhook.Attempt) {
 	if a.Number == 0 {
 		return // the call for its digest counts
 	}
@@ -35,7 +38,7 @@ func (t *tx) count(a *webhook.Attempt) {
 	case a.Outcome != webhook.Delivered:
 		k.result = failedResult
 	}
-	t.hours[k]++
+	c[k]++
 }
 
 // The results by which attempts are counted.
@@ -58,17 +61,17 @@ const (
 
 var hourKinds = []string{"BIGINT", "BYTEA", "BIGINT", "BIGINT", "BIGINT"}
 
-// storeHours writes the counts of a batch, in one order everywhere, so that
+// storeHours adds counts to those that are stored, in one order everywhere, so that
 // nodes that count for the same endpoint wait for each other and never lock
 // each other out.
-func (t *tx) storeHours() error {
-	keys := slices.SortedFunc(maps.Keys(t.hours), func(a, b hourKey) int {
+func (t *tx) storeHours(hours hourCounts) error {
+	keys := slices.SortedFunc(maps.Keys(hours), func(a, b hourKey) int {
 		return cmp.Or(cmp.Compare(a.hour, b.hour), bytes.Compare(a.endpoint[:], b.endpoint[:]), cmp.Compare(a.result, b.result),
 			cmp.Compare(a.bucket, b.bucket))
 	})
 	rows := make([][]any, len(keys))
 	for i, k := range keys {
-		rows[i] = []any{k.hour, key(k.endpoint), k.result, k.bucket, t.hours[k]}
+		rows[i] = []any{k.hour, key(k.endpoint), k.result, k.bucket, hours[k]}
 	}
 	return t.changeRows(addHourOne, addHourAll, hourKinds, rows, func(int) {})
 }

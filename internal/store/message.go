@@ -156,7 +156,7 @@ func (s *Store) MessageHorizon(ctx context.Context, app webhook.ID, p Page) (Hor
 
 // AttemptHorizon is that of a list of the attempts made at an endpoint.
 func (s *Store) AttemptHorizon(ctx context.Context, endpoint webhook.ID, p Page) (Horizon, error) {
-	return s.horizon(ctx, `SELECT id FROM attempt WHERE endpoint_id = $1`, endpoint, p, s.cfg.MaxScan)
+	return s.horizon(ctx, `SELECT id FROM endpoint_attempt WHERE endpoint_id = $1`, endpoint, p, s.cfg.MaxScan)
 }
 
 // horizon walks over an index alone, as many rows as a page may look at.

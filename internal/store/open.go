@@ -38,6 +38,8 @@ type Store struct {
 	committers committers
 	// checkpoints are SQLite's; nil is none.
 	checkpoints *checkpoints
+	// listing is what SQLite's one node leaves for later; nil is nothing.
+	listing *listing
 	// How long SQLite's writer took of late for a row, and to make a commit
 	// durable; its alone.
 	rowTook, syncTook time.Duration
@@ -139,6 +141,9 @@ func Open(ctx context.Context, database string, sealer *auth.Sealer, log *slog.L
 	}
 	if s.dialect.name == sqliteDialect.name {
 		s.checkpoints = newCheckpoints(s)
+		if cfg.Exclusive {
+			s.listing = &listing{hours: hourCounts{}, endpoints: map[webhook.ID]struct{}{}}
+		}
 	}
 	s.startCommitters()
 	if err := s.prepareData(ctx); err != nil {
@@ -279,6 +284,9 @@ type translated struct{ scanner }
 func (t translated) Scan(dest ...any) error { return translate(t.scanner.Scan(dest...)) }
 
 func (s *Store) readStmt(ctx context.Context, query string) (*sql.Stmt, error) {
+	if s.listing != nil && readsLists(query) {
+		s.bringUp(ctx)
+	}
 	if stmt, ok := s.stmts.Load(query); ok {
 		return stmt.(*sql.Stmt), nil //nolint:forcetypeassert,errcheck // only statements are put in
 	}

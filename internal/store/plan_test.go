@@ -16,7 +16,7 @@ import (
 
 // wholeTable is a step of SQLite that reads all of history, or all of an index
 // of it.
-var wholeTable = regexp.MustCompile(`^SCAN (message|attempt|m|a|x|message_name|n)\b`)
+var wholeTable = regexp.MustCompile(`^SCAN (message|attempt|endpoint_attempt|m|a|l|x|message_name|n)\b`)
 
 // TestNoPageReadsAllOfHistory asks SQLite how it would run what pages and lists
 // ask. It has no statistics there, and likes to read an index that covers a

@@ -283,18 +283,18 @@ type LoggedAttempt struct {
 // The log of an endpoint: attempts, but for those that only note that a replay
 // made them needless or that a digest told of them, and what they were for.
 const (
-	logged = ` FROM attempt a`
+	logged = ` FROM endpoint_attempt a`
 	inLog  = ` WHERE a.application_id = $1 AND a.endpoint_id = $2 AND a.number > 0 AND NOT (a.outcome = 7 AND a.ends IN (0, 1))`
 )
 
 // loggedFor joins attempts with their messages or digests, one look-up each:
 // PostgreSQL is kept from reading all messages instead.
-func (s *Store) loggedFor(covered string) string {
+func (s *Store) loggedFor(from, covered string) string {
 	message := ` LEFT JOIN message m` + covered + ` ON m.id = a.message_id AND m.application_id = a.application_id`
 	if s.dialect.sets {
 		message = ` LEFT JOIN LATERAL (SELECT * FROM message m WHERE m.id = a.message_id AND m.application_id = a.application_id OFFSET 0) m ON TRUE`
 	}
-	return logged + message + ` LEFT JOIN digest g ON m.id IS NULL AND g.id = a.message_id AND g.application_id = a.application_id`
+	return from + message + ` LEFT JOIN digest g ON m.id IS NULL AND g.id = a.message_id AND g.application_id = a.application_id`
 }
 
 // whereLogged renders what a search asks as conditions on the log of an endpoint.
@@ -338,16 +338,16 @@ func (s *Store) scanAttempts(ctx context.Context, app, endpoint webhook.ID, q *S
 	if named := q.EventType != "" || q.Dataset != ""; q.Text != "" || named && s.dialect.covered == "" {
 		depth /= 2 // each message lies somewhere else than its attempt
 	}
-	h, err := s.horizon(ctx, `SELECT id FROM attempt WHERE endpoint_id = $1`, endpoint, p, depth)
+	h, err := s.horizon(ctx, `SELECT id FROM endpoint_attempt WHERE endpoint_id = $1`, endpoint, p, depth)
 	if err != nil {
 		return Found[webhook.ID]{}, err
 	}
 	columns, from := "a.id, NULL", logged
 	switch {
 	case q.Text != "":
-		columns, from = "a.id, COALESCE(m.payload, g.body)", s.loggedFor("")
+		columns, from = "a.id, COALESCE(m.payload, g.body)", s.loggedFor(logged, "")
 	case q.EventType != "" || q.Dataset != "":
-		from = s.loggedFor(s.dialect.covered)
+		from = s.loggedFor(logged, s.dialect.covered)
 	}
 	return scan(q, h.within(p), h, func(p Page) (*sql.Rows, error) {
 		bounds, order, args := p.where("a.id", slices.Clip(args))
@@ -371,7 +371,7 @@ func (s *Store) LoggedAttempts(ctx context.Context, app, endpoint webhook.ID, id
 		rows, err := s.query(ctx, `
 			SELECT a.id, a.message_id, a.replay, a.number, a.outcome, a.ends, a.status_code, a.started_at, a.total, a.error,
 				COALESCE(m.event_type, g.event_type), COALESCE(m.dataset, g.dataset), m.subject, m.tags, m.created_at,
-				COALESCE(m.payload, g.body)`+s.loggedFor("")+inLog+` AND a.id`+which, args...)
+				COALESCE(m.payload, g.body)`+s.loggedFor(` FROM attempt a`, "")+inLog+` AND a.id`+which, args...)
 		_, err = collect(rows, err, func(row scanner) (struct{}, error) {
 			a := LoggedAttempt{Attempt: webhook.Attempt{Application: app}}
 			a.Endpoint = endpoint

@@ -223,7 +223,7 @@ var replays = map[string]struct{ walk, which string }{
 	// What failed and has not arrived since: the first failure of each message
 	// in the window stands for it.
 	webhook.TaskRecover: {
-		`SELECT id, message_id, outcome, ends FROM attempt WHERE endpoint_id = $2 AND application_id = $1 AND id > $3 AND id < $4 ORDER BY id LIMIT 1000`,
+		`SELECT id, message_id, outcome, ends FROM endpoint_attempt WHERE endpoint_id = $2 AND application_id = $1 AND id > $3 AND id < $4 ORDER BY id LIMIT 1000`,
 		`SELECT w.message_id FROM walk w
 		WHERE w.outcome <> 0 AND NOT (w.outcome = 7 AND w.ends <> 2)
 		AND EXISTS (SELECT 1 FROM message m WHERE m.id = w.message_id AND m.application_id = $1)

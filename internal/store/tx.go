@@ -38,8 +38,10 @@ type tx struct {
 	// makes the next one.
 	seen    int64
 	revised bool
-	// hours are the attempts that the transaction adds to the hourly counts.
-	hours map[hourKey]int64
+	// attempts is how many the transaction makes, hours what they add to the
+	// hourly counts.
+	attempts int64
+	hours    hourCounts
 }
 
 // onCommit calls f once the transaction is durable.
@@ -152,7 +154,7 @@ func (w *writer) once(batch []work) ([]error, error) {
 		return nil, err
 	}
 	w.s.checkpoints.before(w)
-	t := &tx{began: time.Now(), s: w.s, conn: w.conn, stmts: w.stmts, apps: map[webhook.ID]*application{}, hours: map[hourKey]int64{}}
+	t := &tx{began: time.Now(), s: w.s, conn: w.conn, stmts: w.stmts, apps: map[webhook.ID]*application{}, hours: hourCounts{}}
 	answers, err := t.runAll(batch)
 	if err != nil {
 		_, rollbackErr := w.conn.ExecContext(ctx, "ROLLBACK")

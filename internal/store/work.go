@@ -15,6 +15,8 @@ type work struct {
 	unit       unit
 	ingestions []*ingestion
 	record     *webhook.Record
+	// list has what was made before listed.
+	list bool
 }
 
 // committers are the groups that work goes to. On SQLite they are one: there
@@ -106,6 +108,9 @@ func (t *tx) runAll(batch []work) ([]error, error) {
 		}
 		ingestions = append(ingestions, w.ingestions...)
 	}
+	if err := t.list(slices.ContainsFunc(batch, func(w work) bool { return w.list })); err != nil {
+		return nil, err
+	}
 	if err := t.recordAll(records); err != nil {
 		return nil, err
 	}
@@ -123,8 +128,8 @@ func (t *tx) runAll(batch []work) ([]error, error) {
 		}
 		answers[i] = translate(err)
 	}
-	if err := t.storeHours(); err != nil {
-		return nil, fmt.Errorf("hourly counts: %w", err)
+	if err := t.listLater(); err != nil {
+		return nil, err
 	}
 	if err := t.storeRevision(); err != nil {
 		return nil, fmt.Errorf("revision: %w", err)
