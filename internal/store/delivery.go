@@ -304,6 +304,13 @@ func (s *Store) ReleaseExpired(ctx context.Context) (int64, error) {
 // that they can be claimed at once.
 func (s *Store) Unclaim(ctx context.Context, jobs []webhook.Job) error {
 	return s.committers.units.do(ctx, work{unit: func(t *tx) error {
+		orders := make([]orderKey, len(jobs))
+		for i, j := range jobs {
+			orders[i] = orderKey{j.Endpoint, j.OrderKey}
+		}
+		if err := t.lockOrders(ordersOf(orders)); err != nil {
+			return err
+		}
 		for _, j := range jobs {
 			n, err := t.exec(`
 				UPDATE delivery SET owner = NULL
@@ -312,8 +319,12 @@ func (s *Store) Unclaim(ctx context.Context, jobs []webhook.Job) error {
 			if err != nil {
 				return err
 			}
-			if n > 0 {
-				t.waits = append(t.waits, j.Delivery)
+			if n == 0 {
+				continue
+			}
+			t.waits = append(t.waits, j.Delivery)
+			if err := t.endIfReplayed(j.Application, j.DeliveryKey, j.OrderKey); err != nil {
+				return err
 			}
 		}
 		return nil

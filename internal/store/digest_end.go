@@ -263,9 +263,7 @@ func (t *tx) followDigest(r *webhook.Record) error {
 		switch {
 		case k.Replay != 0 && ended[n]:
 			// It has arrived: what else was planned for it is not needed.
-			planned := *r
-			planned.DeliveryKey = k
-			if err := t.endPlanned(&planned); err != nil {
+			if err := t.endPlanned(r.Application, k); err != nil {
 				return err
 			}
 		case whole && !ended[n] && k.Replay == 0:

@@ -3,7 +3,13 @@ package store
 import (
 	"context"
 	"errors"
+	"fanfare/internal/auth"
+	"fanfare/internal/webhook"
+	"log/slog"
+	"path/filepath"
+	"runtime"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -200,4 +206,57 @@ func TestWhatComesInBulkFillsUpBatches(t *testing.T) {
 			t.Errorf("committed %v", all)
 		}
 	})
+}
+
+// TestTwinsOfABatchBecomeOne has the same request come a second time while the
+// first is queued, so that both fall into one transaction.
+func TestTwinsOfABatchBecomeOne(t *testing.T) {
+	sealer, err := auth.NewSealer(make([]byte, auth.KeySize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "x.db"), sealer, slog.New(slog.DiscardHandler), Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	environment, err := s.Environment(t.Context(), MainEnvironment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	app, err := s.CreateApplication(t.Context(), webhook.Application{Environment: environment, Name: "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	begun, goOn := make(chan struct{}), make(chan struct{})
+	var all sync.WaitGroup
+	all.Go(func() {
+		_ = s.write(context.Background(), func(*tx) error { close(begun); <-goOn; return nil })
+	})
+	<-begun
+	ids := make([]webhook.ID, 2)
+	for i := range ids {
+		all.Go(func() {
+			m := &webhook.Message{Application: app.ID, EventType: "a", Payload: []byte("{}")}
+			answers, err := s.AddMessages(context.Background(), []*webhook.Message{m}, []IdempotencyKey{{Hash: []byte("the key of both")}}, nil)
+			if err != nil || answers[0] != nil {
+				t.Errorf("%v, %v", answers, err)
+			}
+			ids[i] = m.ID
+		})
+	}
+	queued := func() int {
+		g := s.committers.ingestions
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		return len(g.bulk)
+	}
+	for queued() < len(ids) {
+		runtime.Gosched()
+	}
+	close(goOn)
+	all.Wait()
+	if ids[0] != ids[1] {
+		t.Errorf("two messages were made: %v", ids)
+	}
 }

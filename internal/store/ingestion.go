@@ -80,7 +80,9 @@ func (s *Store) AddMessages(ctx context.Context, messages []*webhook.Message, ke
 		all[i] = &ingestion{message: m, key: keys[i], facts: f}
 	}
 	s.ingestAll(ctx, all)
-	done := slices.ContainsFunc(all, func(in *ingestion) bool { return in.answer == nil || errors.Is(in.answer, webhook.ErrConflict) })
+	done := slices.ContainsFunc(all, func(in *ingestion) bool {
+		return in.answer == nil || errors.Is(in.answer, webhook.ErrConflict) || errors.Is(in.answer, ErrBusy)
+	})
 	answers := make([]error, len(all))
 	for i, in := range all {
 		switch {

@@ -125,3 +125,25 @@ func TestListsSurviveThatPlacesChange(t *testing.T) {
 	f.Store = storetest.Open(t, url)
 	f.checkLists(t, "after", endpoints, 12)
 }
+
+// TestListsGoOnWhenAllThatWasListedIsGone has new attempts take the places of old
+// ones in the table.
+func TestListsGoOnWhenAllThatWasListedIsGone(t *testing.T) {
+	s, err := store.Open(t.Context(), storetest.SQLite(t), storetest.Sealer(t), storetest.Log(t),
+		store.Config{Exclusive: true, MessageRetention: -time.Hour, AttemptRetention: -time.Hour}) // all is old
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	f := newFixture(t, s)
+	endpoints := f.several(t, 2)
+	f.calls(t, 30)
+	f.checkLists(t, "before", endpoints, 0)
+	for more := true; more; {
+		if more, err = s.RemoveOld(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.calls(t, 10)
+	f.checkLists(t, "after", endpoints, 0) // counts are gone as well
+}

@@ -70,6 +70,27 @@ func TestOnlyTheOldestOpenDeliveryOfAKeyIsClaimed(t *testing.T) {
 	})
 }
 
+// TestAReplayEndsAnOrderedDeliveryThatIsGivenBack has a replay succeed while the
+// planned delivery is held and will not be sent.
+func TestAReplayEndsAnOrderedDeliveryThatIsGivenBack(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		f := newFixture(t, s)
+		e := f.endpoint(t, func(e *webhook.Endpoint) { e.Order = webhook.PerKey })
+		first, second := f.keyed(t, "a"), f.keyed(t, "a")
+		held := f.claim(t, e, 1).Jobs
+		if _, err := s.Resend(t.Context(), f.app.ID, first.ID, webhook.EndpointID.Format(e.ID)); err != nil {
+			t.Fatal(err)
+		}
+		f.record(t, f.claim(t, e, 1).Jobs[0], func(r *webhook.Record) { r.Ends = webhook.Succeeded })
+		if err := s.Unclaim(t.Context(), held); err != nil {
+			t.Fatal(err)
+		}
+		if c := f.claim(t, e, 10); len(c.Jobs) != 1 || c.Jobs[0].Message != second.ID {
+			t.Fatalf("claimed %v, want the second", c.Jobs)
+		}
+	})
+}
+
 func TestAReplayEndsAnOrderedDeliveryThatWaits(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		f := newFixture(t, s)

@@ -42,7 +42,15 @@ func (t *tx) recordAll(records []*webhook.Record) error {
 		return err
 	}
 	looked := map[webhook.ID]bool{}
-	var ended []orderKey
+	var orders, ended []orderKey
+	for i, r := range records {
+		if held[i] {
+			orders = append(orders, orderKey{r.Endpoint, r.OrderKey})
+		}
+	}
+	if err := t.lockOrders(ordersOf(orders)); err != nil {
+		return err
+	}
 	for i, r := range records {
 		if !held[i] {
 			continue
@@ -52,7 +60,7 @@ func (t *tx) recordAll(records []*webhook.Record) error {
 			if err := t.cancelIfOff(r.Endpoint, looked); err != nil {
 				return err
 			}
-			if err := t.endIfReplayed(r); err != nil {
+			if err := t.endIfReplayed(r.Application, r.DeliveryKey, r.OrderKey); err != nil {
 				return err
 			}
 		} else if r.OrderKey != "" {
@@ -147,7 +155,7 @@ func (t *tx) consequences(r *webhook.Record) error {
 		return t.disable(r.Endpoint, r.Disable, r.StartedAt)
 	case r.Ends == webhook.Succeeded && r.Trigger() == webhook.Manual:
 		// The message has arrived: what was planned for it is no longer needed.
-		if err := t.endPlanned(r); err != nil {
+		if err := t.endPlanned(r.Application, r.DeliveryKey); err != nil {
 			return err
 		}
 	case r.Ends == webhook.Failed && r.Trigger() == webhook.Scheduled:
@@ -164,21 +172,24 @@ func (t *tx) consequences(r *webhook.Record) error {
 // endPlanned ends the planned delivery of a message that a replay has brought
 // home. One that is ordered and being made just now keeps the next one back
 // until its call has ended, so that ends with its record: endIfReplayed.
-func (t *tx) endPlanned(r *webhook.Record) error {
+func (t *tx) endPlanned(app webhook.ID, of webhook.DeliveryKey) error {
+	of.Replay = 0
 	a := webhook.Attempt{
-		Application: r.Application, DeliveryKey: webhook.DeliveryKey{Message: r.Message, Endpoint: r.Endpoint},
-		Outcome: webhook.NotSent, Ends: webhook.Succeeded, URL: r.URL, StartedAt: time.Now(), Error: "A replay succeeded.",
+		Application: app, DeliveryKey: of,
+		Outcome: webhook.NotSent, Ends: webhook.Succeeded, StartedAt: time.Now(), Error: "A replay succeeded.",
 	}
-	k := orderKey{endpoint: r.Endpoint}
-	err := t.row(`SELECT calls + 1, order_key FROM delivery WHERE message_id = $1 AND endpoint_id = $2 AND replay = 0`,
-		key(a.Message), key(a.Endpoint)).Scan(&a.Number, intoText{&k.key})
+	k := orderKey{endpoint: of.Endpoint}
+	err := t.row(`
+		SELECT order_key, (SELECT url FROM endpoint WHERE id = endpoint_id) FROM delivery
+		WHERE message_id = $1 AND endpoint_id = $2 AND replay = 0`,
+		key(of.Message), key(of.Endpoint)).Scan(intoText{&k.key}, intoText{&a.URL})
 	if err == nil {
 		err = t.lockOrders(ordersOf([]orderKey{k}))
 	}
 	if err == nil {
 		err = t.change(`
 			DELETE FROM delivery WHERE message_id = $1 AND endpoint_id = $2 AND replay = 0 AND (owner IS NULL OR order_key IS NULL)
-			RETURNING calls + 1`, key(a.Message), key(a.Endpoint)).Scan(&a.Number)
+			RETURNING calls + 1`, key(of.Message), key(of.Endpoint)).Scan(&a.Number)
 	}
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
@@ -192,24 +203,21 @@ func (t *tx) endPlanned(r *webhook.Record) error {
 	return t.releaseNext([]orderKey{k})
 }
 
-// endIfReplayed ends an ordered delivery that was to be tried again, if a
-// replay has succeeded during its call.
-func (t *tx) endIfReplayed(r *webhook.Record) error {
-	if r.OrderKey == "" {
+// endIfReplayed ends a delivery that is ordered by a key, and no longer under way,
+// if a replay has succeeded meanwhile. The key is locked.
+func (t *tx) endIfReplayed(app webhook.ID, of webhook.DeliveryKey, orderKey string) error {
+	if orderKey == "" {
 		return nil
 	}
-	if err := t.lockOrders([]orderKey{{r.Endpoint, r.OrderKey}}); err != nil {
-		return err
-	}
 	err := t.row(`SELECT TRUE FROM attempt WHERE message_id = $1 AND endpoint_id = $2 AND replay > 0 AND ends = $3 LIMIT 1`,
-		key(r.Message), key(r.Endpoint), webhook.Succeeded).Scan(new(bool))
+		key(of.Message), key(of.Endpoint), webhook.Succeeded).Scan(new(bool))
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return t.endPlanned(r)
+	return t.endPlanned(app, of)
 }
 
 // warnings are the parts of the time until an endpoint is disabled after which

@@ -96,16 +96,16 @@ func (s *Store) removeOldOf(ctx context.Context, a *webhook.Application) (more b
 	attempts = min(attempts, messages)
 	at := time.Now()
 	for _, old := range []struct {
-		table, condition string
-		kept             time.Duration
+		table, list, condition string
+		kept                   time.Duration
 	}{
-		{"attempt", `endpoint_id IN (SELECT id FROM endpoint WHERE application_id = $2) AND id < $3`, attempts},
-		{"message", `application_id = $2 AND id < $3 AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.message_id = message.id)`, messages},
-		{"digest", `application_id = $2 AND id < $3`, messages},
+		{"attempt", "endpoint_attempt", `endpoint_id IN (SELECT id FROM endpoint WHERE application_id = $2) AND id < $3`, attempts},
+		{"message", "message", `application_id = $2 AND id < $3 AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.message_id = message.id)`, messages},
+		{"digest", "digest", `application_id = $2 AND id < $3`, messages},
 	} {
 		before := []any{key(a.ID), key(webhook.FloorID(at.Add(-old.kept)))}
 		// Mostly nothing is old, which costs the writer nothing.
-		rows, err := s.query(ctx, `SELECT id FROM `+old.table+` WHERE `+old.condition+` LIMIT $1`, append([]any{1}, before...)...)
+		rows, err := s.query(ctx, `SELECT id FROM `+old.list+` WHERE `+old.condition+` LIMIT $1`, append([]any{1}, before...)...)
 		found, err := collect(rows, err, scanID)
 		if err != nil {
 			return false, err
@@ -120,7 +120,7 @@ func (s *Store) removeOldOf(ctx context.Context, a *webhook.Application) (more b
 				return err
 			}
 			rows, err := t.query(`DELETE FROM `+old.table+` WHERE (id, application_id) IN (
-				SELECT id, application_id FROM `+old.table+` WHERE `+old.condition+` LIMIT $1) RETURNING id`, append([]any{slice}, before...)...)
+				SELECT id, application_id FROM `+old.list+` WHERE `+old.condition+` LIMIT $1) RETURNING id`, append([]any{slice}, before...)...)
 			gone, err := collect(rows, err, scanID)
 			t.wrote = t.wrote || len(gone) > 0
 			if err == nil && old.table == "message" {

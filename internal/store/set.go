@@ -17,7 +17,9 @@ type set struct {
 	// few is one for a row that is as most are: in the columns mostly it has the
 	// values usual, and only the columns rest are handed over, each of which
 	// costs about as much as storing it.
-	few          string
+	few string
+	// many is few for so many rows, none of which may meet one that is there.
+	many         string
 	mostly, rest []int
 	usual        []any
 }
@@ -51,10 +53,16 @@ func newSet(table string, columns ...string) *set {
 		return into + " VALUES (" + strings.Join(slices.Concat(places, same), ", ") + ") ON CONFLICT DO NOTHING"
 	}
 	s.one, s.few = values(places), values(fewer)
+	row := "(" + strings.Join(slices.Concat(fewer, same), ", ") + ")"
+	s.many = into + " VALUES " + strings.Join(slices.Repeat([]string{row}, atOnceRows), ", ")
 	s.all = into + " SELECT " + strings.Join(append([]string{"given.*"}, same...), ", ") +
 		" FROM unnest(" + strings.Join(arrays, ", ") + ") AS given ON CONFLICT DO NOTHING RETURNING " + names[0]
 	return &s
 }
+
+// atOnceRows is how many rows one statement stores where there are so many: half
+// of what a statement costs SQLite is beginning and ending it.
+const atOnceRows = 8
 
 // valueOf is the value of one of the literals that newSet takes.
 func valueOf(literal string) any {
@@ -71,20 +79,36 @@ func valueOf(literal string) any {
 	return n
 }
 
-// statement is the one for a row, with what has to be handed over, in room.
-func (s *set) statement(row, room []any) (query string, args []any) {
-	if len(s.mostly) == 0 {
-		return s.one, row
+// statement is the one for the first of rows, or for several, with what has to be
+// handed over, in room.
+func (s *set) statement(rows [][]any, room []any) (query string, args []any, n int) {
+	for n < min(len(rows), atOnceRows) && s.isUsual(rows[n]) {
+		n++
 	}
-	for n, i := range s.mostly {
-		if row[i] != s.usual[n] {
-			return s.one, row
+	switch {
+	case n == 0:
+		return s.one, rows[0], 1
+	case n < atOnceRows:
+		query, n = s.few, 1
+	default:
+		query = s.many
+	}
+	for _, row := range rows[:n] {
+		for _, i := range s.rest {
+			room = append(room, row[i])
 		}
 	}
-	for _, i := range s.rest {
-		room = append(room, row[i])
+	return query, room, n
+}
+
+// isUsual reports whether a row is as most are.
+func (s *set) isUsual(row []any) bool {
+	for n, i := range s.mostly {
+		if row[i] != s.usual[n] {
+			return false
+		}
 	}
-	return s.few, room
+	return len(s.mostly) > 0
 }
 
 // insert stores rows, whose columns are in the set's order. It reports how many
@@ -95,17 +119,20 @@ func (t *tx) insert(s *set, rows [][]any) (n int, stored map[string]bool, err er
 	}
 	stored = make(map[string]bool, len(rows))
 	if !t.s.dialect.sets {
-		room := make([]any, 0, len(s.kinds))
-		for _, row := range rows {
-			query, args := s.statement(row, room)
+		room := make([]any, 0, atOnceRows*len(s.kinds))
+		for len(rows) > 0 {
+			query, args, some := s.statement(rows, room)
 			changed, err := t.exec(query, args...)
 			if err != nil {
 				return 0, nil, err
 			}
 			if changed > 0 {
-				n++
-				stored[first(row)] = true
+				n += some
+				for _, row := range rows[:some] {
+					stored[first(row)] = true
+				}
 			}
+			rows = rows[some:]
 		}
 		return n, stored, nil
 	}

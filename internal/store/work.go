@@ -59,6 +59,9 @@ func (c *committers) close() {
 // ingestAll stores messages and returns when each of them is durable or has its
 // answer. They are written beside what comes one by one, which goes ahead.
 func (s *Store) ingestAll(ctx context.Context, all []*ingestion) {
+	if len(all) == 0 {
+		return
+	}
 	slice := max(1, bulkRows/s.rowsOf(all[0]))
 	var works []work
 	for part := range slices.Chunk(all, slice) {

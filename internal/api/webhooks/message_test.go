@@ -113,6 +113,9 @@ func TestABatchAnswersEachMessageOnItsOwn(t *testing.T) {
 			}
 		}
 		w.receiver.next(t)
+		if r := w.do("POST", "/app/acme/msg/batch", `{"messages":[7,{"eventType":"a b","payload":{}}]}`); r.status != 202 || strings.Count(r.body, `"status":422`) != 2 {
+			t.Errorf("none is any good: %d %s", r.status, r.body)
+		}
 		if r := w.do("POST", "/app/acme/msg/batch", `{"messages":[]}`); r.status != 422 {
 			t.Errorf("an empty batch: %d %s", r.status, r.body)
 		}

@@ -3,8 +3,7 @@
 -- each endpoint written in every transaction.
 /*postgres: CREATE VIEW endpoint_attempt AS
 SELECT endpoint_id, id, application_id, message_id, number, outcome, ends FROM attempt; */
-/*sqlite: DROP INDEX attempt_endpoint;
-CREATE TABLE endpoint_attempt (
+/*sqlite: CREATE TABLE endpoint_attempt (
     endpoint_id    BYTEA NOT NULL,
     id             BYTEA NOT NULL,
     application_id BYTEA NOT NULL,
@@ -15,7 +14,8 @@ CREATE TABLE endpoint_attempt (
     PRIMARY KEY (endpoint_id, id)
 ) WITHOUT ROWID;
 INSERT INTO endpoint_attempt
-SELECT endpoint_id, id, application_id, message_id, number, outcome, ends FROM attempt ORDER BY endpoint_id, id;
+SELECT endpoint_id, id, application_id, message_id, number, outcome, ends FROM attempt ORDER BY endpoint_id, id; -- in the order of the index, which goes after it
+DROP INDEX attempt_endpoint;
 CREATE TRIGGER attempt_deleted AFTER DELETE ON attempt BEGIN
     DELETE FROM endpoint_attempt WHERE endpoint_id = old.endpoint_id AND id = old.id;
 END; */
