@@ -23,7 +23,7 @@ var oneMoreProcessor = sync.OnceFunc(func() {
 // whatever little of it is in use: a node at work keeps a few MiB and throws
 // away a hundred each second, of which the collector would otherwise make a
 // tenth of its work.
-const smallHeap = 32 << 20
+const smallHeap = 24 << 20
 
 // relaxGC lets the heap of the process grow to smallHeap between collections,
 // and to twice what is in use beyond that, as ever. Where GOGC says something
