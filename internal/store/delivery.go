@@ -308,7 +308,7 @@ func (s *Store) Unclaim(ctx context.Context, jobs []webhook.Job) error {
 		for i, j := range jobs {
 			orders[i] = orderKey{j.Endpoint, j.OrderKey}
 		}
-		if err := t.lockOrders(ordersOf(orders)); err != nil {
+		if _, err := t.lockOrders(orders); err != nil {
 			return err
 		}
 		for _, j := range jobs {

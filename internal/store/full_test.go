@@ -1,14 +1,10 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fanfare/internal/auth"
 	"fanfare/internal/registry"
 	"fanfare/internal/webhook"
-	"log/slog"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -22,15 +18,7 @@ func TestAFullOrReadOnlyDatabaseRefusesAndRecovers(t *testing.T) {
 		"read-only": {"PRAGMA query_only = 1", "PRAGMA query_only = 0"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			sealer, err := auth.NewSealer(bytes.Repeat([]byte{1}, auth.KeySize))
-			if err != nil {
-				t.Fatal(err)
-			}
-			s, err := Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "x.db"), sealer, slog.New(slog.DiscardHandler), Config{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer s.Close()
+			s := open(t, fileURL(t), Config{})
 			jane, err := s.CreateAccount(t.Context(), registry.Account{Name: "jane"}, "")
 			if err != nil {
 				t.Fatal(err)

@@ -3,10 +3,7 @@ package store
 import (
 	"context"
 	"errors"
-	"fanfare/internal/auth"
 	"fanfare/internal/webhook"
-	"log/slog"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
@@ -211,15 +208,7 @@ func TestWhatComesInBulkFillsUpBatches(t *testing.T) {
 // TestTwinsOfABatchBecomeOne has the same request come a second time while the
 // first is queued, so that both fall into one transaction.
 func TestTwinsOfABatchBecomeOne(t *testing.T) {
-	sealer, err := auth.NewSealer(make([]byte, auth.KeySize))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "x.db"), sealer, slog.New(slog.DiscardHandler), Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
+	s := open(t, fileURL(t), Config{})
 	environment, err := s.Environment(t.Context(), MainEnvironment)
 	if err != nil {
 		t.Fatal(err)

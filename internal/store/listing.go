@@ -34,24 +34,13 @@ const (
 	listEndpoints = 128
 )
 
-// lists are the names of what is written later, as statements that read it have
-// them.
-var lists = []string{"endpoint_attempt", "endpoint_hour"}
-
-// readsLists reports whether a statement reads what is written later.
-func readsLists(query string) bool {
-	for _, name := range lists {
-		if strings.Contains(query, name) {
-			return true
-		}
+// bringUp has everything listed that is committed, before a statement that reads
+// lists or counts. When that cannot be written, it sees what is listed.
+func (s *Store) bringUp(ctx context.Context, query string) {
+	if s.listing == nil || s.listing.behind.Load() == 0 {
+		return
 	}
-	return false
-}
-
-// bringUp has everything listed that is committed. When that cannot be written,
-// whoever reads sees what is listed.
-func (s *Store) bringUp(ctx context.Context) {
-	if s.listing.behind.Load() > 0 {
+	if strings.Contains(query, "endpoint_attempt") || strings.Contains(query, "endpoint_hour") {
 		_ = s.committers.units.do(ctx, work{list: true}, 1)
 	}
 }
@@ -127,7 +116,7 @@ func (t *tx) unlisted() error {
 	if t.s.dialect.sets {
 		return nil
 	}
-	_, err := t.exec(`UPDATE listed SET place = min(place, (SELECT coalesce(max(rowid), 0) FROM attempt))`)
+	_, err := t.exec(`UPDATE listed SET place = (SELECT coalesce(max(rowid), 0) FROM attempt) WHERE place > (SELECT coalesce(max(rowid), 0) FROM attempt)`)
 	return err
 }
 

@@ -1,12 +1,9 @@
 package store
 
 import (
-	"bytes"
 	"errors"
-	"fanfare/internal/auth"
 	"fanfare/internal/pgtest"
 	"fanfare/internal/webhook"
-	"log/slog"
 	"testing"
 
 	"github.com/jackc/pgx/v5/stdlib"
@@ -16,15 +13,7 @@ import (
 // batch: what may have been committed is not run again in halves, since a
 // message would be stored twice.
 func TestALostConnectionRunsNothingAgain(t *testing.T) {
-	sealer, err := auth.NewSealer(bytes.Repeat([]byte{1}, auth.KeySize))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := Open(t.Context(), pgtest.URL(t), sealer, slog.New(slog.DiscardHandler), Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
+	s := open(t, pgtest.URL(t), Config{})
 	runs := 0
 	count := func(t *tx) error {
 		runs++

@@ -284,9 +284,7 @@ type translated struct{ scanner }
 func (t translated) Scan(dest ...any) error { return translate(t.scanner.Scan(dest...)) }
 
 func (s *Store) readStmt(ctx context.Context, query string) (*sql.Stmt, error) {
-	if s.listing != nil && readsLists(query) {
-		s.bringUp(ctx)
-	}
+	s.bringUp(ctx, query)
 	if stmt, ok := s.stmts.Load(query); ok {
 		return stmt.(*sql.Stmt), nil //nolint:forcetypeassert,errcheck // only statements are put in
 	}

@@ -22,30 +22,26 @@ func (k orderKey) compare(other orderKey) int {
 
 // lockOrders keeps other nodes from adding to, and from ending, deliveries with
 // one of the keys until this transaction has ended: what is added must see what
-// is open, and what ends must see what was added. SQLite has one writer.
-func (t *tx) lockOrders(keys []orderKey) error {
+// is open, and what ends must see what was added. SQLite has one writer. It
+// returns the keys of what is ordered, each once and in one order everywhere.
+func (t *tx) lockOrders(keys []orderKey) (orders []orderKey, err error) {
+	orders = slices.DeleteFunc(slices.Clone(keys), func(k orderKey) bool { return k.key == "" })
+	slices.SortFunc(orders, orderKey.compare)
+	orders = slices.Compact(orders)
 	if t.s.dialect.name == sqliteDialect.name {
-		return nil
+		return orders, nil
 	}
-	for _, k := range keys {
+	for _, k := range orders {
 		h := fnv.New64a()
 		_, _ = h.Write(k.endpoint[:]) // never fails
 		_, _ = h.Write([]byte(k.key))
 		var none sql.RawBytes
 		rows, err := t.query(`SELECT pg_advisory_xact_lock($1)`, int64(h.Sum64())) //nolint:gosec // any number will do
 		if _, err := collect(rows, err, func(row scanner) (struct{}, error) { return struct{}{}, row.Scan(&none) }); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
-}
-
-// ordersOf are the keys of what is ordered, each once and in one order
-// everywhere.
-func ordersOf(keys []orderKey) []orderKey {
-	keys = slices.DeleteFunc(slices.Clone(keys), func(k orderKey) bool { return k.key == "" })
-	slices.SortFunc(keys, orderKey.compare)
-	return slices.Compact(keys)
+	return orders, nil
 }
 
 // block marks those of new deliveries that have to wait for an earlier one with
@@ -55,8 +51,8 @@ func (t *tx) block(deliveries []webhook.Delivery) error {
 	for i := range deliveries {
 		keys[i] = orderKey{deliveries[i].Endpoint, deliveries[i].OrderKey}
 	}
-	orders := ordersOf(keys)
-	if err := t.lockOrders(orders); err != nil {
+	orders, err := t.lockOrders(keys)
+	if err != nil {
 		return err
 	}
 	open := make(map[orderKey]bool, len(orders))
@@ -79,8 +75,8 @@ func (t *tx) block(deliveries []webhook.Delivery) error {
 // releaseNext lets the next delivery of each key go once an earlier one has
 // ended, however it did.
 func (t *tx) releaseNext(ended []orderKey) error {
-	orders := ordersOf(ended)
-	if err := t.lockOrders(orders); err != nil {
+	orders, err := t.lockOrders(ended)
+	if err != nil {
 		return err
 	}
 	for _, k := range orders {

@@ -21,6 +21,19 @@ func (f *fixture) keyed(t *testing.T, k string) *webhook.Message {
 	return m
 }
 
+// replay has a message sent again, with success.
+func (f *fixture) replay(t *testing.T, e *webhook.Endpoint, m *webhook.Message) {
+	t.Helper()
+	if _, err := f.Resend(t.Context(), f.app.ID, m.ID, webhook.EndpointID.Format(e.ID)); err != nil {
+		t.Fatal(err)
+	}
+	c := f.claim(t, e, 10)
+	if len(c.Jobs) != 1 || c.Jobs[0].Replay == 0 {
+		t.Fatalf("claimed %v, want the replay", c.Jobs)
+	}
+	f.record(t, c.Jobs[0], func(r *webhook.Record) { r.Ends = webhook.Succeeded })
+}
+
 func TestOnlyTheOldestOpenDeliveryOfAKeyIsClaimed(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		f := newFixture(t, s)
@@ -50,14 +63,7 @@ func TestOnlyTheOldestOpenDeliveryOfAKeyIsClaimed(t *testing.T) {
 		}
 		// A replay succeeds during the call of the planned delivery.
 		planned := c.Jobs[0]
-		if _, err := s.Resend(t.Context(), f.app.ID, second.ID, webhook.EndpointID.Format(e.ID)); err != nil {
-			t.Fatal(err)
-		}
-		c = f.claim(t, e, 10)
-		if len(c.Jobs) != 1 || c.Jobs[0].Replay == 0 {
-			t.Fatalf("claimed %v, want the replay", c.Jobs)
-		}
-		f.record(t, c.Jobs[0], func(r *webhook.Record) { r.Ends = webhook.Succeeded })
+		f.replay(t, e, second)
 		if c = f.claim(t, e, 10); len(c.Jobs) != 0 {
 			t.Fatalf("claimed %v, want none: the call of the second has not ended", c.Jobs)
 		}
@@ -78,10 +84,7 @@ func TestAReplayEndsAnOrderedDeliveryThatIsGivenBack(t *testing.T) {
 		e := f.endpoint(t, func(e *webhook.Endpoint) { e.Order = webhook.PerKey })
 		first, second := f.keyed(t, "a"), f.keyed(t, "a")
 		held := f.claim(t, e, 1).Jobs
-		if _, err := s.Resend(t.Context(), f.app.ID, first.ID, webhook.EndpointID.Format(e.ID)); err != nil {
-			t.Fatal(err)
-		}
-		f.record(t, f.claim(t, e, 1).Jobs[0], func(r *webhook.Record) { r.Ends = webhook.Succeeded })
+		f.replay(t, e, first)
 		if err := s.Unclaim(t.Context(), held); err != nil {
 			t.Fatal(err)
 		}
@@ -99,10 +102,7 @@ func TestAReplayEndsAnOrderedDeliveryThatWaits(t *testing.T) {
 		f.record(t, f.claim(t, e, 1).Jobs[0], func(r *webhook.Record) {
 			r.OrderKey, r.Outcome, r.Attempts, r.Retry = "a", webhook.Refused, 1, time.Now().Add(time.Hour)
 		})
-		if _, err := s.Resend(t.Context(), f.app.ID, first.ID, webhook.EndpointID.Format(e.ID)); err != nil {
-			t.Fatal(err)
-		}
-		f.record(t, f.claim(t, e, 1).Jobs[0], func(r *webhook.Record) { r.Ends = webhook.Succeeded })
+		f.replay(t, e, first)
 		if c := f.claim(t, e, 10); len(c.Jobs) != 1 || c.Jobs[0].Message != second.ID {
 			t.Fatalf("claimed %v, want the second", c.Jobs)
 		}

@@ -2,11 +2,8 @@ package store
 
 import (
 	"context"
-	"fanfare/internal/auth"
 	"fanfare/internal/webhook"
 	"fmt"
-	"log/slog"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -22,16 +19,7 @@ var wholeTable = regexp.MustCompile(`^SCAN (message|attempt|endpoint_attempt|m|a
 // ask. It has no statistics there, and likes to read an index that covers a
 // statement where it should look up rows.
 func TestNoPageReadsAllOfHistory(t *testing.T) {
-	sealer, err := auth.NewSealer(make([]byte, auth.KeySize))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "fanfare.db"), sealer, slog.New(slog.NewTextHandler(t.Output(), nil)),
-		Config{NameSlice: 1, IndexLag: -time.Hour})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
+	s := open(t, fileURL(t), Config{NameSlice: 1, IndexLag: -time.Hour})
 	if err := askAll(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}

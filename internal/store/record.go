@@ -48,7 +48,7 @@ func (t *tx) recordAll(records []*webhook.Record) error {
 			orders = append(orders, orderKey{r.Endpoint, r.OrderKey})
 		}
 	}
-	if err := t.lockOrders(ordersOf(orders)); err != nil {
+	if _, err := t.lockOrders(orders); err != nil {
 		return err
 	}
 	for i, r := range records {
@@ -184,7 +184,7 @@ func (t *tx) endPlanned(app webhook.ID, of webhook.DeliveryKey) error {
 		WHERE message_id = $1 AND endpoint_id = $2 AND replay = 0`,
 		key(of.Message), key(of.Endpoint)).Scan(intoText{&k.key}, intoText{&a.URL})
 	if err == nil {
-		err = t.lockOrders(ordersOf([]orderKey{k}))
+		_, err = t.lockOrders([]orderKey{k})
 	}
 	if err == nil {
 		err = t.change(`

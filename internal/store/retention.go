@@ -40,7 +40,10 @@ func (s *Store) RemoveOld(ctx context.Context) (more bool, err error) {
 		err := s.writeSlice(ctx, func(t *tx) error {
 			n, err := t.exec(old.statement, old.before, slice)
 			more = more || n == slice
-			return orElse(err, t.unlisted())
+			if err != nil {
+				return err
+			}
+			return t.unlisted()
 		})
 		if err != nil {
 			return false, fmt.Errorf("remove what is old: %w", err)
@@ -128,7 +131,10 @@ func (s *Store) removeOldOf(ctx context.Context, a *webhook.Application) (more b
 			}
 			n := len(gone)
 			more = more || n == slice
-			return orElse(err, t.unlisted())
+			if err != nil {
+				return err
+			}
+			return t.unlisted()
 		})
 		if err != nil {
 			return false, err

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// set is how rows are inserted into a table: on SQLite one by one through a
-// prepared statement, which costs it least, on PostgreSQL all at once, so that
+// set is how rows are inserted into a table: on SQLite through prepared
+// statements, one by one or eight at once where they are as most are, on PostgreSQL all at once, so that
 // a batch costs one round trip. A row that meets one that is there is left out.
 type set struct {
 	one, all string
@@ -60,8 +60,8 @@ func newSet(table string, columns ...string) *set {
 	return &s
 }
 
-// atOnceRows is how many rows one statement stores where there are so many: half
-// of what a statement costs SQLite is beginning and ending it.
+// atOnceRows is how many rows one statement stores where there are so many:
+// beginning and ending a statement costs as well.
 const atOnceRows = 8
 
 // valueOf is the value of one of the literals that newSet takes.
