@@ -24,12 +24,14 @@ type group[T any] struct {
 	work sync.Cond
 	// light is what somebody waits for; bulk is what comes in many pieces at
 	// once; heavy is what takes as long as a batch by itself; patient is what
-	// nobody waits for, and first for since when.
+	// nobody waits for.
 	light, bulk, heavy, patient []*item[T]
-	first                       time.Time
 	// heavyNext says whose turn it is when both wait.
 	heavyNext bool
 	closed    bool
+	// pace is when bulk and heavy may go on, and timer wakes a committer then.
+	pace  *pace
+	timer *time.Timer
 }
 
 // What nobody waits for gives way to what somebody waits for, until so much of
@@ -48,6 +50,10 @@ type item[T any] struct {
 	value T
 	// rows is about how many rows it writes.
 	rows int
+	// since is when it was queued; bulky says that it gives way to those who come
+	// alone.
+	since time.Time
+	bulky bool
 	// done takes the answer; it must not block.
 	done   func(error)
 	answer <-chan error // nil when nobody waits
@@ -64,10 +70,11 @@ const (
 )
 
 // newGroup starts a committer for each of the functions given.
-func newGroup[T any](maxRows int, committers ...commit[T]) *group[T] {
-	g := &group[T]{}
+func newGroup[T any](p *pace, maxRows int, committers ...commit[T]) *group[T] {
+	g := &group[T]{pace: p}
 	g.max.Store(int64(maxRows))
 	g.work.L = &g.mu
+	g.timer = time.AfterFunc(0, g.work.Signal)
 	for _, c := range committers {
 		g.wg.Go(func() { g.run(c) })
 	}
@@ -78,17 +85,29 @@ func newGroup[T any](maxRows int, committers ...commit[T]) *group[T] {
 // has taken v, nothing is done; after that the answer is waited for, so that
 // the outcome is always known and nothing that v refers to is touched once do
 // has returned. rows is about how many rows v writes.
-func (g *group[T]) do(ctx context.Context, v T, rows int) error { return g.put(ctx, &g.light, v, rows) }
+func (g *group[T]) do(ctx context.Context, v T, rows int) error {
+	it := newItem(v, rows)
+	g.enqueue(&g.light, it)
+	return it.wait(ctx)
+}
 
-// doHeavy is do for what takes as long as a batch by itself.
-func (g *group[T]) doHeavy(ctx context.Context, v T) error { return g.put(ctx, &g.heavy, v, 1) }
+// doHeavy is do for what takes as long as a batch by itself. It gives way to those
+// who come alone as far as pace says.
+func (g *group[T]) doHeavy(ctx context.Context, v T) error {
+	it := newItem(v, 1)
+	it.bulky = true
+	g.enqueue(&g.heavy, it)
+	return it.wait(ctx)
+}
 
 // doBulk is do for many pieces that come at once, each of which has its answer.
-// Those who bring one go ahead of them, into the same batches.
+// Those who bring one go ahead of them, into the same batches, and further ahead
+// as far as pace says.
 func (g *group[T]) doBulk(ctx context.Context, values []T, rows int) []error {
 	items := make([]*item[T], len(values))
 	for i, v := range values {
 		items[i] = newItem(v, rows)
+		items[i].bulky = true
 	}
 	g.enqueue(&g.bulk, items...)
 	answers := make([]error, len(items))
@@ -98,16 +117,10 @@ func (g *group[T]) doBulk(ctx context.Context, values []T, rows int) []error {
 	return answers
 }
 
-func (g *group[T]) put(ctx context.Context, queue *[]*item[T], v T, rows int) error {
-	it := newItem(v, rows)
-	g.enqueue(queue, it)
-	return it.wait(ctx)
-}
-
 // newItem is an item whose answer somebody waits for.
 func newItem[T any](v T, rows int) *item[T] {
 	answer := make(chan error, 1)
-	return &item[T]{value: v, rows: rows, answer: answer, done: func(err error) { answer <- err }}
+	return &item[T]{value: v, rows: rows, since: time.Now(), answer: answer, done: func(err error) { answer <- err }}
 }
 
 func (it *item[T]) wait(ctx context.Context) error {
@@ -125,7 +138,7 @@ func (it *item[T]) wait(ctx context.Context) error {
 // later is do for a caller who does not wait: done is called once v is
 // committed or refused, by the committer, whom it must not hold up.
 func (g *group[T]) later(v T, rows int, done func(error)) {
-	g.enqueue(&g.patient, &item[T]{value: v, rows: rows, done: done})
+	g.enqueue(&g.patient, &item[T]{value: v, rows: rows, since: time.Now(), done: done})
 }
 
 func (g *group[T]) enqueue(queue *[]*item[T], items ...*item[T]) {
@@ -136,9 +149,6 @@ func (g *group[T]) enqueue(queue *[]*item[T], items ...*item[T]) {
 			it.done(webhook.ErrUnavailable)
 		}
 		return
-	}
-	if queue == &g.patient && len(g.patient) == 0 {
-		g.first = time.Now()
 	}
 	*queue = append(*queue, items...)
 	g.mu.Unlock()
@@ -152,6 +162,7 @@ func (g *group[T]) close() {
 	g.mu.Unlock()
 	g.work.Broadcast()
 	g.wg.Wait()
+	g.timer.Stop()
 }
 
 // run commits batches until the group is closed.
@@ -160,25 +171,43 @@ func (g *group[T]) run(c commit[T]) {
 	for more := true; more; {
 		batch, more = g.next(batch[:0])
 		if len(batch) > 0 {
+			began := time.Now()
 			settle(c, batch)
+			g.spent(batch, time.Since(began))
 			clear(batch)
 		}
 	}
 }
 
+// spent tells the pace how much of the time a batch took was for bulk.
+func (g *group[T]) spent(batch []*item[T], took time.Duration) {
+	rows, bulky := 0, 0
+	for _, it := range batch {
+		rows += it.rows
+		if it.bulky {
+			bulky += it.rows
+		}
+	}
+	if bulky > 0 {
+		g.pace.spent(took*time.Duration(bulky)/time.Duration(rows), time.Now())
+	}
+}
+
 // next waits for work and takes a batch of it: what is light, then what comes in
 // bulk, and between two such batches one that is heavy, alone, so that it delays
-// a message by one slice. There is no more once the group is closed and empty.
+// a message by one slice; bulk and heavy only when their pace allows. There is no
+// more once the group is closed and empty.
 func (g *group[T]) next(batch []*item[T]) (taken []*item[T], more bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for len(g.light)+len(g.bulk)+len(g.heavy)+len(g.patient) == 0 {
+	bulky := g.bulkyMay()
+	for ; len(g.light)+len(g.patient) == 0 && !bulky; bulky = g.bulkyMay() {
 		if g.closed {
 			return batch, false
 		}
 		g.work.Wait()
 	}
-	if len(g.heavy) > 0 && (g.heavyNext || len(g.light)+len(g.bulk)+len(g.patient) == 0) {
+	if len(g.heavy) > 0 && bulky && (g.heavyNext || len(g.light)+len(g.bulk)+len(g.patient) == 0) {
 		g.heavyNext = false
 		batch, _ = take(batch, &g.heavy, 1)
 		return batch, true
@@ -187,21 +216,43 @@ func (g *group[T]) next(batch []*item[T]) (taken []*item[T], more bool) {
 	// A third of a full batch, when both wait: what is taken in must not outrun
 	// what is done, of which each writes twice.
 	most := int(g.max.Load())
-	if len(g.heavy)+len(g.bulk) > 0 {
+	if bulky {
 		most = max(1, most/4) // who sends little does not wait for who sends much
 	}
 	rows := most
-	due := len(g.patient) >= patientMost || len(g.patient) > 0 && time.Since(g.first) >= patientFor
+	due := len(g.patient) >= patientMost || len(g.patient) > 0 && time.Since(g.patient[0].since) >= patientFor
 	if due {
 		rows = max(most/3, most-g.patient[0].rows*len(g.patient))
 	}
 	batch, left := take(batch, &g.light, rows)
-	batch, left = take(batch, &g.bulk, left)
+	if bulky {
+		batch, left = take(batch, &g.bulk, left)
+	}
 	if due || len(batch) == 0 {
 		batch, _ = take(batch, &g.patient, max(most-most/3, most-rows+left))
-		g.first = time.Now()
 	}
 	return batch, true
+}
+
+// bulkyMay reports whether there is bulk, or something heavy, that may be
+// committed now, and has a committer woken once it may.
+func (g *group[T]) bulkyMay() bool {
+	var since time.Time
+	switch {
+	case len(g.bulk) > 0:
+		since = g.bulk[0].since
+	case len(g.heavy) > 0:
+		since = g.heavy[0].since
+	default:
+		return false
+	}
+	now := time.Now()
+	wait := g.pace.after(since, now).Sub(now)
+	if wait <= 0 || g.closed {
+		return true
+	}
+	g.timer.Reset(wait)
+	return false
 }
 
 // take moves items from a queue into a batch, those first that have waited

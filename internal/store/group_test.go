@@ -19,7 +19,7 @@ func TestACallerWhoGoesAwayLeavesNothingBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begun, goOn := make(chan int), make(chan struct{})
 		var done []int
-		g := newGroup(1, func(batch []int) ([]error, error) {
+		g := newGroup(&pace{}, 1, func(batch []int) ([]error, error) {
 			begun <- batch[0]
 			<-goOn
 			done = append(done, batch...)
@@ -52,7 +52,7 @@ func TestWhatIsHeavyTakesTurnsWithWhatIsLight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		goOn := make(chan struct{})
 		var batches [][]int
-		g := newGroup(10, func(batch []int) ([]error, error) {
+		g := newGroup(&pace{}, 10, func(batch []int) ([]error, error) {
 			<-goOn
 			batches = append(batches, batch)
 			return make([]error, len(batch)), nil
@@ -112,7 +112,7 @@ func TestWhatNobodyWaitsForGivesWay(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				goOn := make(chan struct{})
 				var batches [][]int
-				g := newGroup(100, func(batch []int) ([]error, error) {
+				g := newGroup(&pace{}, 100, func(batch []int) ([]error, error) {
 					<-goOn
 					batches = append(batches, batch)
 					return make([]error, len(batch)), nil
@@ -156,7 +156,7 @@ func TestWhatComesInBulkFillsUpBatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		goOn := make(chan struct{})
 		var batches [][]int
-		g := newGroup(100, func(batch []int) ([]error, error) {
+		g := newGroup(&pace{}, 100, func(batch []int) ([]error, error) {
 			<-goOn
 			batches = append(batches, batch)
 			answers := make([]error, len(batch))
@@ -248,4 +248,62 @@ func TestTwinsOfABatchBecomeOne(t *testing.T) {
 	if ids[0] != ids[1] {
 		t.Errorf("two messages were made: %v", ids)
 	}
+}
+
+// TestBulkGivesWayToThoseWhoComeAlone has a committer that takes a millisecond for
+// a row, an import in pieces of eight rows, and beside it one who comes alone
+// every 20 ms. Who comes alone seldom meets the import once it has been in the way
+// a few times, and once nobody comes any more the import goes at full speed.
+func TestBulkGivesWayToThoseWhoComeAlone(t *testing.T) {
+	const row, rows = time.Millisecond, 8
+	synctest.Test(t, func(t *testing.T) {
+		var p pace
+		var bulk atomic.Int64
+		g := newGroup(&p, rows, func(batch []int) ([]error, error) {
+			for _, n := range batch {
+				if n > 1 {
+					bulk.Add(int64(n))
+				}
+				time.Sleep(time.Duration(n) * row)
+			}
+			return make([]error, len(batch)), nil
+		})
+		alone := func(n int) (met int) {
+			for range n {
+				time.Sleep(20 * time.Millisecond)
+				began := time.Now()
+				if err := g.do(t.Context(), 1, 1); err != nil {
+					t.Error(err)
+				}
+				d := time.Since(began)
+				p.waited(d, time.Now())
+				if d > shortWait {
+					met++
+				}
+			}
+			return met
+		}
+		alone(100) // which is as it always is
+		var importing sync.WaitGroup
+		importing.Go(func() {
+			for range 100 {
+				for _, err := range g.doBulk(t.Context(), slices.Repeat([]int{rows}, 10), rows) {
+					if err != nil {
+						t.Error(err)
+					}
+				}
+			}
+		})
+		alone(100)
+		before := bulk.Load()
+		if met := alone(200); met > 20 || bulk.Load() == before {
+			t.Errorf("%d of 200 who came alone met the import, of which %d rows came through", met, bulk.Load()-before)
+		}
+		left, began := 1000*rows-bulk.Load(), time.Now()
+		importing.Wait()
+		if took, most := time.Since(began), time.Duration(left)*row+paceWhile+rows*row; left == 0 || took > most {
+			t.Errorf("the last %d rows of the import took %v, want %v at most", left, took, most)
+		}
+		g.close()
+	})
 }

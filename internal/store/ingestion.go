@@ -50,11 +50,13 @@ func (s *Store) AddMessageFor(ctx context.Context, m *webhook.Message, endpoint 
 }
 
 func (s *Store) ingest(ctx context.Context, in *ingestion) error {
+	began := time.Now()
 	for {
 		err := s.committers.ingestions.do(ctx, work{ingestions: []*ingestion{in}}, s.rowsOf(in))
 		if err = orElse(err, in.answer); errors.Is(err, ErrBusy) {
 			continue // its twin was in the same batch, and is there now
 		}
+		s.pace.waited(time.Since(began), time.Now())
 		if err != nil {
 			return fmt.Errorf("add message: %w", err)
 		}

@@ -36,6 +36,7 @@ type Store struct {
 	lock   *os.File
 
 	committers committers
+	pace       pace
 	// checkpoints are SQLite's; nil is none.
 	checkpoints *checkpoints
 	// listing is what SQLite's one node leaves for later; nil is nothing.

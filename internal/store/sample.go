@@ -268,7 +268,7 @@ func (s *Store) CreateSamples(ctx context.Context, caller registry.Account, ref 
 // checkSamples refuses a list of which any part would be refused, before the
 // first slice is written.
 func (s *Store) checkSamples(ctx context.Context, caller registry.Account, ref DatasetRef, list []registry.Fields) (d *registry.Dataset, err error) {
-	err = s.write(ctx, func(t *tx) error {
+	err = s.writeSlice(ctx, func(t *tx) error {
 		if d, err = t.administered(caller.ID, ref); err != nil {
 			return err
 		}

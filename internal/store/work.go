@@ -34,7 +34,7 @@ func (s *Store) startCommitters() {
 			s.committers.writers = append(s.committers.writers, w)
 			all[i] = w.run
 		}
-		return newGroup(batch, all...)
+		return newGroup(&s.pace, batch, all...)
 	}
 	d := s.dialect
 	s.committers.units = start(d.writers, d.batch)
@@ -86,11 +86,13 @@ const bulkRows = 32
 // write runs a unit and returns when it is durable. ctx bounds the wait for a
 // committer, not the work.
 func (s *Store) write(ctx context.Context, u unit) error {
-	return s.committers.units.do(ctx, work{unit: u}, 1)
+	began := time.Now()
+	err := s.committers.units.do(ctx, work{unit: u}, 1)
+	s.pace.waited(time.Since(began), time.Now())
+	return err
 }
 
-// writeSlice is write for a slice of something large: up to a thousand rows with
-// their events.
+// writeSlice is write for a slice of something large: some hundred rows.
 func (s *Store) writeSlice(ctx context.Context, u unit) error {
 	return s.committers.units.doHeavy(ctx, work{unit: u})
 }
