@@ -16,8 +16,10 @@ type pace struct {
 	// fast until one who comes alone has waited too long, which is cautious then.
 	share    float64
 	cautious bool
-	// usual is what one of a hundred waits exceeds while there is no bulk.
+	// usual is what one of a hundred waits exceeds while there is no bulk, learned
+	// from so many waits.
 	usual time.Duration
+	from  int
 	// next is when bulk may go on; bulk and alone are when either was last
 	// committed.
 	next, bulk, alone time.Time
@@ -28,7 +30,7 @@ const (
 	leastShare = 1. / 16
 	// shortWait is what one who comes alone may wait in any case: where hardly
 	// anybody waits, twice of it is no burden.
-	shortWait = 4 * time.Millisecond
+	shortWait = 3 * time.Millisecond
 	// paceWhile is for how long what was seen last counts.
 	paceWhile = time.Second
 	// paceFor is how long bulk waits for others at most: requests have an end.
@@ -38,6 +40,8 @@ const (
 	more, less = 1.1, 0.999
 	// fast is how a share grows until it has been too much.
 	fast = 1.02
+	// enough waits are learned from before there is more than the least of bulk.
+	enough = 200
 )
 
 // after is when a piece that waits since a time may go.
@@ -72,11 +76,14 @@ func (p *pace) spent(took time.Duration, now time.Time) {
 func (p *pace) waited(d time.Duration, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	quiet := now.Sub(p.bulk) > paceWhile
+	quiet := now.Sub(p.bulk) > paceWhile || p.from < enough
 	if quiet || now.Sub(p.alone) > paceWhile {
 		p.share, p.cautious = leastShare, false
 	}
 	p.alone = now
+	if quiet {
+		p.from++
+	}
 	switch {
 	case quiet && d > p.usual:
 		p.usual = time.Duration(float64(max(p.usual, shortWait/16)) * more)

@@ -92,6 +92,15 @@ func TestBulkGoesAsFastAsThoseWhoComeAloneAllow(t *testing.T) {
 	}
 }
 
+// TestANodeThatStartsBesideAnImportLearnsWhatIsUsual has a slow disk make all
+// wait, and never a moment without bulk.
+func TestANodeThatStartsBesideAnImportLearnsWhatIsUsual(t *testing.T) {
+	p := newPaced(0, func(_, exp float64) time.Duration { return time.Duration(exp * float64(50*time.Millisecond)) })
+	if _, share := p.run(20_000, true, 0); share < 0.9 {
+		t.Errorf("bulk got %.3f of the time; those who come alone wait no less without it", share)
+	}
+}
+
 // TestBulkWaitsForNobodyWhoIsNotThere lets bulk go at once while nobody comes
 // alone, slowly once somebody does, and never wait longer than a request may.
 func TestBulkWaitsForNobodyWhoIsNotThere(t *testing.T) {
