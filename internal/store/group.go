@@ -29,7 +29,7 @@ type group[T any] struct {
 	// heavyNext says whose turn it is when both wait.
 	heavyNext bool
 	closed    bool
-	// pace is when bulk and heavy may go on, and timer wakes a committer then.
+	// pace is when bulk may go on, and timer wakes a committer then.
 	pace  *pace
 	timer *time.Timer
 }
@@ -50,10 +50,10 @@ type item[T any] struct {
 	value T
 	// rows is about how many rows it writes.
 	rows int
-	// since is when it was queued; bulky says that it gives way to those who come
+	// since is when it was queued; bulk says that it gives way to those who come
 	// alone.
 	since time.Time
-	bulky bool
+	bulk  bool
 	// done takes the answer; it must not block.
 	done   func(error)
 	answer <-chan error // nil when nobody waits
@@ -91,11 +91,9 @@ func (g *group[T]) do(ctx context.Context, v T, rows int) error {
 	return it.wait(ctx)
 }
 
-// doHeavy is do for what takes as long as a batch by itself. It gives way to those
-// who come alone as far as pace says.
+// doHeavy is do for what takes as long as a batch by itself.
 func (g *group[T]) doHeavy(ctx context.Context, v T) error {
 	it := newItem(v, 1)
-	it.bulky = true
 	g.enqueue(&g.heavy, it)
 	return it.wait(ctx)
 }
@@ -107,7 +105,7 @@ func (g *group[T]) doBulk(ctx context.Context, values []T, rows int) []error {
 	items := make([]*item[T], len(values))
 	for i, v := range values {
 		items[i] = newItem(v, rows)
-		items[i].bulky = true
+		items[i].bulk = true
 	}
 	g.enqueue(&g.bulk, items...)
 	answers := make([]error, len(items))
@@ -181,33 +179,33 @@ func (g *group[T]) run(c commit[T]) {
 
 // spent tells the pace how much of the time a batch took was for bulk.
 func (g *group[T]) spent(batch []*item[T], took time.Duration) {
-	rows, bulky := 0, 0
+	rows, bulk := 0, 0
 	for _, it := range batch {
 		rows += it.rows
-		if it.bulky {
-			bulky += it.rows
+		if it.bulk {
+			bulk += it.rows
 		}
 	}
-	if bulky > 0 {
-		g.pace.spent(took*time.Duration(bulky)/time.Duration(rows), time.Now())
+	if bulk > 0 {
+		g.pace.spent(took*time.Duration(bulk)/time.Duration(rows), time.Now())
 	}
 }
 
 // next waits for work and takes a batch of it: what is light, then what comes in
 // bulk, and between two such batches one that is heavy, alone, so that it delays
-// a message by one slice; bulk and heavy only when their pace allows. There is no
-// more once the group is closed and empty.
+// a message by one slice; bulk only when its pace allows. There is no more once
+// the group is closed and empty.
 func (g *group[T]) next(batch []*item[T]) (taken []*item[T], more bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	bulky := g.bulkyMay()
-	for ; len(g.light)+len(g.patient) == 0 && !bulky; bulky = g.bulkyMay() {
+	bulk := g.bulkMay()
+	for ; len(g.light)+len(g.heavy)+len(g.patient) == 0 && !bulk; bulk = g.bulkMay() {
 		if g.closed {
 			return batch, false
 		}
 		g.work.Wait()
 	}
-	if len(g.heavy) > 0 && bulky && (g.heavyNext || len(g.light)+len(g.bulk)+len(g.patient) == 0) {
+	if len(g.heavy) > 0 && (g.heavyNext || len(g.light)+len(g.patient) == 0 && !bulk) {
 		g.heavyNext = false
 		batch, _ = take(batch, &g.heavy, 1)
 		return batch, true
@@ -216,7 +214,7 @@ func (g *group[T]) next(batch []*item[T]) (taken []*item[T], more bool) {
 	// A third of a full batch, when both wait: what is taken in must not outrun
 	// what is done, of which each writes twice.
 	most := int(g.max.Load())
-	if bulky {
+	if bulk || len(g.heavy) > 0 {
 		most = max(1, most/4) // who sends little does not wait for who sends much
 	}
 	rows := most
@@ -225,7 +223,7 @@ func (g *group[T]) next(batch []*item[T]) (taken []*item[T], more bool) {
 		rows = max(most/3, most-g.patient[0].rows*len(g.patient))
 	}
 	batch, left := take(batch, &g.light, rows)
-	if bulky {
+	if bulk {
 		batch, left = take(batch, &g.bulk, left)
 	}
 	if due || len(batch) == 0 {
@@ -234,20 +232,14 @@ func (g *group[T]) next(batch []*item[T]) (taken []*item[T], more bool) {
 	return batch, true
 }
 
-// bulkyMay reports whether there is bulk, or something heavy, that may be
-// committed now, and has a committer woken once it may.
-func (g *group[T]) bulkyMay() bool {
-	var since time.Time
-	switch {
-	case len(g.bulk) > 0:
-		since = g.bulk[0].since
-	case len(g.heavy) > 0:
-		since = g.heavy[0].since
-	default:
+// bulkMay reports whether there is bulk that may be committed now, and has a
+// committer woken once it may.
+func (g *group[T]) bulkMay() bool {
+	if len(g.bulk) == 0 {
 		return false
 	}
 	now := time.Now()
-	wait := g.pace.after(since, now).Sub(now)
+	wait := g.pace.after(g.bulk[0].since, now).Sub(now)
 	if wait <= 0 || g.closed {
 		return true
 	}

@@ -283,7 +283,7 @@ func TestBulkGivesWayToThoseWhoComeAlone(t *testing.T) {
 			}
 			return met
 		}
-		alone(100) // which is as it always is
+		alone(enough) // which is as it always is
 		var importing sync.WaitGroup
 		importing.Go(func() {
 			for range 100 {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"math"
 	"sync"
 	"time"
 )
@@ -12,9 +13,11 @@ import (
 // within twice of what it is without bulk, and all of it while nobody comes alone.
 type pace struct {
 	mu sync.Mutex
-	// share is how much of a committer's time bulk may take: 1 is all. It grows
-	// fast until one who comes alone has waited too long, which is cautious then.
+	// share is how much of a committer's time bulk may take: 1 is all. It has grown
+	// until then, fast until one who comes alone has waited too long, which makes
+	// it cautious.
 	share    float64
+	grown    time.Time
 	cautious bool
 	// usual is what one of a hundred waits exceeds while there is no bulk, learned
 	// from so many waits.
@@ -38,8 +41,9 @@ const (
 	// A value that becomes so much more each time it was exceeded, and so much
 	// less each time it was not, stands still where one of a hundred exceeds it.
 	more, less = 1.1, 0.999
-	// fast is how a share grows until it has been too much.
-	fast = 1.02
+	// A share doubles in fast until it has been too much, and in slow from then
+	// on: where few come alone, they shall not hold an import up for long.
+	fast, slow = 100 * time.Millisecond, 10 * time.Second
 	// enough waits are learned from before there is more than the least of bulk.
 	enough = 200
 )
@@ -66,6 +70,12 @@ func (p *pace) spent(took time.Duration, now time.Time) {
 	if now.Sub(p.alone) > paceWhile {
 		return
 	}
+	double := fast
+	if p.cautious {
+		double = slow
+	}
+	p.share = min(1, p.share*math.Exp2(float64(now.Sub(p.grown))/float64(double)))
+	p.grown = now
 	if began := now.Add(-took); p.next.Before(began) {
 		p.next = began
 	}
@@ -78,7 +88,7 @@ func (p *pace) waited(d time.Duration, now time.Time) {
 	defer p.mu.Unlock()
 	quiet := now.Sub(p.bulk) > paceWhile || p.from < enough
 	if quiet || now.Sub(p.alone) > paceWhile {
-		p.share, p.cautious = leastShare, false
+		p.share, p.grown, p.cautious = leastShare, now, false
 	}
 	p.alone = now
 	if quiet {
@@ -91,9 +101,7 @@ func (p *pace) waited(d time.Duration, now time.Time) {
 		p.usual = time.Duration(float64(p.usual) * less)
 	case d > max(shortWait, 2*p.usual):
 		p.share, p.cautious = max(leastShare, p.share/more), true
-	case p.cautious:
-		p.share = min(1, p.share/less)
 	default:
-		p.share = min(1, p.share*fast)
+		p.share = min(1, p.share/less)
 	}
 }
