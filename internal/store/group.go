@@ -85,18 +85,10 @@ func newGroup[T any](p *pace, maxRows int, committers ...commit[T]) *group[T] {
 // has taken v, nothing is done; after that the answer is waited for, so that
 // the outcome is always known and nothing that v refers to is touched once do
 // has returned. rows is about how many rows v writes.
-func (g *group[T]) do(ctx context.Context, v T, rows int) error {
-	it := newItem(v, rows)
-	g.enqueue(&g.light, it)
-	return it.wait(ctx)
-}
+func (g *group[T]) do(ctx context.Context, v T, rows int) error { return g.put(ctx, &g.light, v, rows) }
 
 // doHeavy is do for what takes as long as a batch by itself.
-func (g *group[T]) doHeavy(ctx context.Context, v T) error {
-	it := newItem(v, 1)
-	g.enqueue(&g.heavy, it)
-	return it.wait(ctx)
-}
+func (g *group[T]) doHeavy(ctx context.Context, v T) error { return g.put(ctx, &g.heavy, v, 1) }
 
 // doBulk is do for many pieces that come at once, each of which has its answer.
 // Those who bring one go ahead of them, into the same batches, and further ahead
@@ -113,6 +105,12 @@ func (g *group[T]) doBulk(ctx context.Context, values []T, rows int) []error {
 		answers[i] = it.wait(ctx)
 	}
 	return answers
+}
+
+func (g *group[T]) put(ctx context.Context, queue *[]*item[T], v T, rows int) error {
+	it := newItem(v, rows)
+	g.enqueue(queue, it)
+	return it.wait(ctx)
 }
 
 // newItem is an item whose answer somebody waits for.
